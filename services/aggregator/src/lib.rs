@@ -1,0 +1,1 @@
+//! Kafka in, ClickHouse and the live topic out.

@@ -1,0 +1,1 @@
+//! Live topic and ClickHouse in; sockets, pages and read API out.

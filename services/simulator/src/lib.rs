@@ -1,0 +1,1 @@
+//! Departments that never sleep.
