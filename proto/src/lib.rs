@@ -1,1 +1,23 @@
-//! The wire contract.
+//! The wire contract: the public gRPC form (`performance.v1`), the records between our own services, and the one
+//! bridge between wire and domain.
+//!
+//! Invariant: nothing outside this crate reads or writes a wire field. It never does IO and knows no clock.
+
+mod bridge;
+
+pub use bridge::{Stamp, decode_record, encode_record, parse_event};
+
+/// `performance.v1`: the public contract.
+#[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
+pub mod v1 {
+    tonic::include_proto!("performance.v1");
+}
+
+/// `performance.internal.v1`: what travels on the Kafka topics.
+#[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
+pub mod internal {
+    tonic::include_proto!("performance.internal.v1");
+}
+
+/// The public contract as a serialised `FileDescriptorSet`, for server reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/public.bin"));

@@ -1,0 +1,316 @@
+//! The one bridge between wire and domain, both ways: the sender's event in, the record on the log out and in again.
+
+use domain::event::{Attribute, Body, Door, Draft, DraftKind, Event, PageView, STEP_MAX, Transaction};
+use domain::reject::Reject;
+use domain::source::{EventId, ServiceNumber};
+use domain::vocabulary::{Channel, Reason, Stage};
+use prost::Message;
+
+use crate::internal::{self, record};
+use crate::v1;
+
+/// What a collector adds to an event when it writes the record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// Generation of the topic.
+    pub epoch: u16,
+    /// The run of the collector.
+    pub boot: u64,
+    /// The collector's clock when the event came in, unix milliseconds; for latency figures only.
+    pub received_at_ms: i64,
+}
+
+/// The form of record that this program writes, and the newest that it reads.
+const RECORD_VERSION: u32 = 1;
+
+/// Parses a sender's event.
+///
+/// # Errors
+/// The first rule that it breaks.
+pub fn parse_event(event: &v1::Event, door: &Door<'_>) -> Result<Event, Reject> {
+    let kind = event.kind.as_ref().map(|kind| match kind {
+        v1::event::Kind::Transaction(t) => DraftKind::Transaction {
+            stage: t.stage,
+            channel: t.channel,
+            step: t.step,
+            reason: t.reason,
+            duration_ms: t.duration_ms,
+            value_pence: t.value_pence,
+        },
+        v1::event::Kind::Satisfaction(s) => DraftKind::Satisfaction { rating: s.rating, channel: s.channel },
+        v1::event::Kind::PageView(p) => DraftKind::PageView { path: &p.path, visitor_id: &p.visitor_id },
+    });
+    let draft = Draft {
+        event_id: &event.event_id,
+        service_id: &event.service_id,
+        occurred_at_ms: event.occurred_at_ms,
+        kind,
+        attributes: event.attributes.iter().map(|a| (a.name.as_str(), a.value.as_str())).collect(),
+    };
+    Event::parse(&draft, door)
+}
+
+/// Writes an event as a record.
+#[must_use]
+pub fn encode_record(event: Event, stamp: Stamp) -> Vec<u8> {
+    let body = match event.body {
+        Body::Transaction(t) => record::Body::Transaction(internal::Transaction {
+            stage: t.stage.number().into(),
+            step: t.step.unwrap_or(0).into(),
+            reason: t.reason.map_or(0, Reason::number).into(),
+            duration_ms: t.duration_ms,
+            value_pence: t.value_pence,
+        }),
+        Body::Rating(rating) => record::Body::Rating(rating.into()),
+        Body::PageView(view) => record::Body::Page(internal::Page {
+            page: view.page,
+            visitor: view.visitor,
+            path: view.path,
+            visitor_id: view.visitor_id,
+        }),
+    };
+    let note = |a: Attribute| internal::Note { name: a.name, value: a.value };
+    internal::Record {
+        version: RECORD_VERSION,
+        epoch: stamp.epoch.into(),
+        boot: stamp.boot,
+        received_at_ms: stamp.received_at_ms.cast_unsigned(),
+        service: event.service.0.into(),
+        id_high: event.id.high(),
+        id_low: event.id.low(),
+        occurred_at_ms: event.occurred_at_ms.cast_unsigned(),
+        content: event.content,
+        body: Some(body),
+        channel: event.channel.map_or(0, Channel::number).into(),
+        attributes: event.attributes.into_iter().map(note).collect(),
+    }
+    .encode_to_vec()
+}
+
+/// Reads a record; `None` if it is not one of a version and vocabulary that this program knows.
+#[must_use]
+pub fn decode_record(bytes: &[u8]) -> Option<(Event, Stamp)> {
+    let record = internal::Record::decode(bytes).ok()?;
+    if record.version != RECORD_VERSION {
+        return None;
+    }
+    let body = match record.body? {
+        record::Body::Transaction(t) => Body::Transaction(Transaction {
+            stage: Stage::from_number(t.stage)?,
+            step: optional(t.step, |step| (step <= STEP_MAX).then_some(step as u8))?,
+            reason: optional(t.reason, Reason::from_number)?,
+            duration_ms: t.duration_ms,
+            value_pence: t.value_pence,
+        }),
+        record::Body::Rating(rating) => Body::Rating((1..=5).contains(&rating).then_some(rating as u8)?),
+        record::Body::Page(page) => Body::PageView(PageView {
+            page: (page.page > 0).then_some(page.page)?,
+            visitor: page.visitor,
+            path: page.path,
+            visitor_id: page.visitor_id,
+        }),
+    };
+    let event = Event {
+        service: ServiceNumber(u16::try_from(record.service).ok().filter(|number| *number > 0)?),
+        id: EventId::from_halves(record.id_high, record.id_low),
+        occurred_at_ms: record.occurred_at_ms.cast_signed(),
+        content: record.content,
+        channel: optional(record.channel, Channel::from_number)?,
+        body,
+        attributes: record.attributes.into_iter().map(|n| Attribute { name: n.name, value: n.value }).collect(),
+    };
+    let stamp = Stamp {
+        epoch: u16::try_from(record.epoch).ok()?,
+        boot: record.boot,
+        received_at_ms: record.received_at_ms.cast_signed(),
+    };
+    // Any instant that a clock can show; beyond it arithmetic on milliseconds could overflow.
+    (0..=i64::MAX / 4).contains(&event.occurred_at_ms).then_some((event, stamp))
+}
+
+/// 0 is "none"; any other number must be known.
+fn optional<T>(number: u32, known: impl Fn(u32) -> Option<T>) -> Option<Option<T>> {
+    if number == 0 { Some(None) } else { known(number).map(Some) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::rules::Rules;
+    use domain::time::DAY_MS;
+
+    const NOW: i64 = 1_790_000_000_000;
+
+    fn rules() -> Rules {
+        Rules {
+            version: 1,
+            future_ms: 300_000,
+            late_ms: 7 * DAY_MS,
+            window_ms: 8 * DAY_MS,
+            partitions: 12,
+            wide_spread: 12,
+            wide_services: vec![],
+            keep_minute_days: 9,
+            keep_hour_days: 396,
+        }
+    }
+
+    fn parse(event: &v1::Event) -> Result<Event, Reject> {
+        let service = |id: &str| match id {
+            "ours" => Some((ServiceNumber(5), 1)),
+            "theirs" => Some((ServiceNumber(6), 2)),
+            _ => None,
+        };
+        let page = |path: &str| (path == "/vat-rates").then_some(7);
+        let rules = rules();
+        let door = Door { service: &service, page: &page, department: 1, rules: &rules, now_ms: NOW };
+        parse_event(event, &door)
+    }
+
+    fn transaction() -> v1::TransactionStep {
+        v1::TransactionStep {
+            stage: 2,
+            channel: 1,
+            duration_ms: Some(1_234),
+            value_pence: Some(99),
+            ..Default::default()
+        }
+    }
+
+    fn event(kind: v1::event::Kind) -> v1::Event {
+        v1::Event {
+            event_id: "e-1".into(),
+            service_id: "ours".into(),
+            occurred_at_ms: NOW,
+            kind: Some(kind),
+            attributes: vec![v1::Attribute { name: "region".into(), value: "north".into() }],
+        }
+    }
+
+    #[test]
+    fn a_record_gives_back_the_event() {
+        let view = v1::PageView { path: "/vat-rates".into(), visitor_id: "v1".into() };
+        let kinds = [
+            v1::event::Kind::Transaction(transaction()),
+            v1::event::Kind::Transaction(v1::TransactionStep {
+                stage: 3,
+                channel: 4,
+                step: 20,
+                reason: 8,
+                ..Default::default()
+            }),
+            v1::event::Kind::Satisfaction(v1::Satisfaction { rating: 5, channel: 0 }),
+            v1::event::Kind::PageView(view),
+        ];
+        let stamp = Stamp { epoch: 3, boot: 77, received_at_ms: NOW + 5 };
+        for kind in kinds {
+            let parsed = parse(&event(kind)).expect("valid");
+            let bytes = encode_record(parsed.clone(), stamp);
+            assert_eq!(decode_record(&bytes), Some((parsed, stamp)));
+        }
+    }
+
+    #[test]
+    fn every_rule_of_the_contract_refuses_with_its_own_code() {
+        let good = event(v1::event::Kind::Transaction(transaction()));
+        let step = |change: fn(&mut v1::TransactionStep)| {
+            let mut changed = transaction();
+            change(&mut changed);
+            event(v1::event::Kind::Transaction(changed))
+        };
+        let with = |change: fn(&mut v1::Event)| {
+            let mut changed = good.clone();
+            change(&mut changed);
+            changed
+        };
+        let view = |path: &str, visitor: &str| {
+            event(v1::event::Kind::PageView(v1::PageView { path: path.into(), visitor_id: visitor.into() }))
+        };
+        let attribute = |name: &str, value: &str| {
+            let mut changed = good.clone();
+            changed.attributes = vec![v1::Attribute { name: name.into(), value: value.into() }];
+            changed
+        };
+        let cases = [
+            (with(|e| e.event_id.clear()), Reject::EventIdMissing),
+            (with(|e| e.event_id = "x".repeat(65)), Reject::EventIdTooLong),
+            (with(|e| e.event_id = "tab\t".into()), Reject::EventIdNotPrintable),
+            (with(|e| e.service_id = "nobody".into()), Reject::ServiceUnknown),
+            (with(|e| e.service_id = "theirs".into()), Reject::ServiceNotYours),
+            (with(|e| e.occurred_at_ms = 0), Reject::OccurredAtMissing),
+            (with(|e| e.occurred_at_ms = NOW - 7 * DAY_MS + 59_999), Reject::OccurredAtTooOld),
+            (with(|e| e.occurred_at_ms = i64::MIN), Reject::OccurredAtMissing),
+            (with(|e| e.occurred_at_ms = NOW + 240_001), Reject::OccurredAtInFuture),
+            (with(|e| e.occurred_at_ms = i64::MAX), Reject::OccurredAtInFuture),
+            (with(|e| e.kind = None), Reject::KindMissing),
+            (step(|t| t.stage = 0), Reject::StageUnknown),
+            (step(|t| t.stage = -1), Reject::StageUnknown),
+            (step(|t| t.channel = 8), Reject::ChannelUnknown),
+            (step(|t| t.step = 21), Reject::StepOutOfRange),
+            (step(|t| t.reason = 9), Reject::ReasonUnknown),
+            (step(|t| t.reason = 1), Reject::ReasonNotAllowed),
+            (step(|t| t.duration_ms = Some(2_592_000_001)), Reject::DurationOutOfRange),
+            (step(|t| t.value_pence = Some(1_000_000_000_001)), Reject::ValueOutOfRange),
+            (
+                event(v1::event::Kind::Satisfaction(v1::Satisfaction { rating: 6, channel: 1 })),
+                Reject::RatingOutOfRange,
+            ),
+            (view("vat", "v"), Reject::PathInvalid),
+            (view("/vat?x=1", "v"), Reject::PathInvalid),
+            (view(&"/x".repeat(257), "v"), Reject::PathTooLong),
+            (view("/vat", ""), Reject::VisitorIdInvalid),
+            (with(|e| e.attributes = vec![v1::Attribute::default(); 9]), Reject::TooManyAttributes),
+            (attribute("Region", "x"), Reject::AttributeNameInvalid),
+            (attribute("region", "a\nb"), Reject::AttributeValueInvalid),
+        ];
+        let refused: std::collections::BTreeSet<_> = cases.iter().map(|(_, reject)| *reject).collect();
+        assert_eq!(refused.len(), Reject::ALL.len(), "a rule without a case");
+        for (event, reject) in cases {
+            assert_eq!(parse(&event).map(|_| ()), Err(reject), "{event:?}");
+        }
+        assert!(parse(&good).is_ok());
+    }
+
+    #[test]
+    fn limits_themselves_are_allowed() {
+        let mut edge = event(v1::event::Kind::Transaction(transaction()));
+        edge.event_id = "x".repeat(64);
+        for occurred in [NOW - 7 * DAY_MS + 60_000, NOW + 240_000] {
+            edge.occurred_at_ms = occurred;
+            assert!(parse(&edge).is_ok(), "{occurred}");
+        }
+    }
+
+    #[test]
+    fn known_paths_are_numbered_and_the_rest_are_other() {
+        let page = |path: &str| {
+            let view = v1::PageView { path: path.into(), visitor_id: "v".into() };
+            match parse(&event(v1::event::Kind::PageView(view))).expect("valid").body {
+                Body::PageView(view) => view.page,
+                _ => 0,
+            }
+        };
+        assert_eq!((page("/vat-rates"), page("/unheard-of")), (7, 1));
+    }
+
+    #[test]
+    fn the_content_tells_a_retry_from_another_event() {
+        let first = event(v1::event::Kind::Transaction(transaction()));
+        let mut other = first.clone();
+        other.attributes[0].value = "south".into();
+        let content = |event: &v1::Event| parse(event).expect("valid").content;
+        assert_eq!(content(&first), content(&first.clone()));
+        assert_ne!(content(&first), content(&other));
+    }
+
+    #[test]
+    fn garbage_and_unknown_versions_are_not_records() {
+        assert_eq!(decode_record(b""), None);
+        assert_eq!(decode_record(b"\xff\xff\xff"), None);
+        let parsed = parse(&event(v1::event::Kind::Transaction(transaction()))).expect("valid");
+        let bytes = encode_record(parsed, Stamp { epoch: 1, boot: 1, received_at_ms: NOW });
+        let mut newer = internal::Record::decode(&bytes[..]).expect("a record");
+        newer.version = 2;
+        assert_eq!(decode_record(&newer.encode_to_vec()), None);
+    }
+}

@@ -1,0 +1,113 @@
+//! What became of a record: exactly one of these, for ever.
+
+use serde::{Deserialize, Serialize};
+
+/// The outcome of one record of a log. The number is what tables hold; it never changes its meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum Outcome {
+    /// Counted.
+    Accepted = 1,
+    /// The same event was accepted before, within the window; counted there.
+    Duplicate = 2,
+    /// A duplicate by id whose content differs: the sender used one id for two events.
+    Conflict = 3,
+    /// Older than the live path takes.
+    Late = 4,
+    /// Further ahead of the broker's clock than allowed.
+    Future = 5,
+    /// In another partition than its id demands.
+    Misrouted = 6,
+    /// Not a record, or one with a value outside the vocabulary.
+    Undecodable = 7,
+    /// Written for another generation of the topic.
+    WrongEpoch = 8,
+    /// Gone from the log before it was counted.
+    Expired = 9,
+}
+
+/// How outcomes are added up for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Group {
+    /// Counted.
+    Accepted,
+    /// Counted already.
+    Duplicate,
+    /// Too old.
+    Late,
+    /// Breaks a rule; the outcome says which.
+    Invalid,
+    /// Lost before it was counted.
+    Expired,
+}
+
+impl Outcome {
+    /// All, in the order of their numbers.
+    pub const ALL: [Self; 9] = [
+        Self::Accepted,
+        Self::Duplicate,
+        Self::Conflict,
+        Self::Late,
+        Self::Future,
+        Self::Misrouted,
+        Self::Undecodable,
+        Self::WrongEpoch,
+        Self::Expired,
+    ];
+
+    /// Its number in tables.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// From its number in tables.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(number).checked_sub(1)?).copied()
+    }
+
+    /// Its name in metrics, tables and on pages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Duplicate => "duplicate",
+            Self::Conflict => "conflict",
+            Self::Late => "late",
+            Self::Future => "future",
+            Self::Misrouted => "misrouted",
+            Self::Undecodable => "undecodable",
+            Self::WrongEpoch => "wrong_epoch",
+            Self::Expired => "expired",
+        }
+    }
+
+    /// The line of the books it belongs to.
+    #[must_use]
+    pub const fn group(self) -> Group {
+        match self {
+            Self::Accepted => Group::Accepted,
+            Self::Duplicate | Self::Conflict => Group::Duplicate,
+            Self::Late => Group::Late,
+            Self::Future | Self::Misrouted | Self::Undecodable | Self::WrongEpoch => Group::Invalid,
+            Self::Expired => Group::Expired,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_outcomes_are_the_same_set() {
+        for outcome in Outcome::ALL {
+            assert_eq!(Outcome::from_number(outcome.number()), Some(outcome));
+        }
+        assert_eq!(Outcome::from_number(0), None);
+        assert_eq!(Outcome::from_number(10), None);
+    }
+}

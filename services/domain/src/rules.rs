@@ -1,0 +1,179 @@
+//! The rules by which a record's outcome is decided. Together with the log they determine every figure, so they are
+//! immutable once written: a change is a new row that holds from an offset on.
+
+use serde::{Deserialize, Serialize};
+
+use crate::source::ServiceNumber;
+use crate::time::{DAY_MS, Period};
+
+/// The newest set of rules that this program knows.
+pub const VERSION: u16 = 1;
+
+/// One set of rules.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rules {
+    /// Which program can apply them: of the decoder, of summer time, of the folding.
+    pub version: u16,
+    /// F: how far `occurred` may be ahead of the broker's append time, in milliseconds.
+    pub future_ms: i64,
+    /// L: how far `occurred` may lie behind the broker's append time, in milliseconds.
+    pub late_ms: i64,
+    /// W: for how long after an accepted event the same id is a duplicate, in milliseconds.
+    pub window_ms: i64,
+    /// N: partitions of the topic.
+    pub partitions: u16,
+    /// Over how many partitions a wide service is spread.
+    pub wide_spread: u16,
+    /// Services above a twentieth of the volume, and page views; ascending.
+    pub wide_services: Vec<ServiceNumber>,
+    /// For how many days a minute cell may still be written.
+    pub keep_minute_days: u16,
+    /// For how many days an hour cell may still be written.
+    pub keep_hour_days: u16,
+}
+
+/// How far two clocks of the platform may differ, in milliseconds.
+pub const SKEW_MS: i64 = 60_000;
+
+/// Why a set of rules cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Made by a newer program.
+    #[error("rules of version {0} are unknown to this program, which knows up to {VERSION}")]
+    UnknownVersion(u16),
+    /// A retry could slip through.
+    #[error("window ({window_ms} ms) must exceed late + future + skew ({least_ms} ms)")]
+    WindowTooShort {
+        /// As given.
+        window_ms: i64,
+        /// What it must exceed.
+        least_ms: i64,
+    },
+    /// A live event could fall out of its table.
+    #[error("minute cells must be kept longer than events may be late")]
+    MinutesTooShort,
+    /// Nothing to spread over.
+    #[error("partitions and wide_spread must be at least 1, and wide_spread at most partitions")]
+    Spread,
+}
+
+impl Rules {
+    /// Checks what must hold between the parts.
+    ///
+    /// # Errors
+    /// Names the rule that is broken.
+    pub fn check(&self) -> Result<(), Error> {
+        if self.version == 0 || self.version > VERSION {
+            return Err(Error::UnknownVersion(self.version));
+        }
+        let least_ms = self.late_ms + self.future_ms + SKEW_MS;
+        if self.window_ms <= least_ms {
+            return Err(Error::WindowTooShort { window_ms: self.window_ms, least_ms });
+        }
+        if i64::from(self.keep_minute_days) * DAY_MS <= self.late_ms {
+            return Err(Error::MinutesTooShort);
+        }
+        if self.partitions == 0 || self.wide_spread == 0 || self.wide_spread > self.partitions {
+            return Err(Error::Spread);
+        }
+        Ok(())
+    }
+
+    /// Over how many partitions the events of a service are spread.
+    #[must_use]
+    pub fn spread(&self, service: ServiceNumber) -> u16 {
+        if self.wide_services.binary_search(&service).is_ok() { self.wide_spread } else { 1 }
+    }
+
+    /// Whether the cell of a period may be written for a record appended at `appended_ms`: only inside retention, or
+    /// a dropped period would start again from a part of its events.
+    #[must_use]
+    pub fn is_kept(&self, period: Period, occurred_ms: i64, appended_ms: i64) -> bool {
+        let days = match period {
+            Period::Minute => self.keep_minute_days,
+            Period::Hour => self.keep_hour_days,
+            Period::Day => return true,
+        };
+        appended_ms - occurred_ms < i64::from(days) * DAY_MS
+    }
+}
+
+/// The rules of one source by offset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Book {
+    sets: Vec<(u64, Rules)>,
+}
+
+impl Book {
+    /// From `(from_offset, rules)` rows, of which the first must begin at offset 0; later rows may be of a version
+    /// that this program does not know.
+    #[must_use]
+    pub fn new(mut sets: Vec<(u64, Rules)>) -> Option<Self> {
+        sets.sort_by_key(|(from, _)| *from);
+        (sets.first()?.0 == 0).then_some(Self { sets })
+    }
+
+    /// The rules at an offset and the offset at which the next set begins.
+    ///
+    /// # Errors
+    /// If this program does not know them: the source stops there.
+    pub fn at(&self, offset: u64) -> Result<(&Rules, u64), Error> {
+        let next = self.sets.partition_point(|(from, _)| *from <= offset);
+        let rules = &self.sets[next - 1].1;
+        rules.check()?;
+        Ok((rules, self.sets.get(next).map_or(u64::MAX, |(from, _)| *from)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(crate) fn rules() -> Rules {
+        Rules {
+            version: 1,
+            future_ms: 300_000,
+            late_ms: 7 * DAY_MS,
+            window_ms: 8 * DAY_MS,
+            partitions: 12,
+            wide_spread: 12,
+            wide_services: vec![ServiceNumber(3), ServiceNumber(9)],
+            keep_minute_days: 9,
+            keep_hour_days: 396,
+        }
+    }
+
+    #[test]
+    fn a_window_that_lets_a_retry_through_is_refused() {
+        let mut rules = rules();
+        assert_eq!(rules.check(), Ok(()));
+        rules.window_ms = 7 * DAY_MS + 300_000 + SKEW_MS;
+        assert!(matches!(rules.check(), Err(Error::WindowTooShort { .. })));
+    }
+
+    #[test]
+    fn only_wide_services_are_spread() {
+        assert_eq!(rules().spread(ServiceNumber(9)), 12);
+        assert_eq!(rules().spread(ServiceNumber(4)), 1);
+    }
+
+    #[test]
+    fn a_set_holds_from_its_offset_until_the_next() {
+        let mut later = rules();
+        later.late_ms = 5 * DAY_MS;
+        let book = Book::new(vec![(100, later.clone()), (0, rules())]).expect("begins at 0");
+        assert_eq!(book.at(99), Ok((&rules(), 100)));
+        assert_eq!(book.at(100), Ok((&later, u64::MAX)));
+        assert_eq!(Book::new(vec![(1, rules())]), None);
+    }
+
+    #[test]
+    fn an_unknown_version_stops_at_its_offset_and_not_before() {
+        let mut unknown = rules();
+        unknown.version = VERSION + 1;
+        let book = Book::new(vec![(0, rules()), (7, unknown)]).expect("begins at 0");
+        assert!(book.at(6).is_ok());
+        assert_eq!(book.at(7), Err(Error::UnknownVersion(VERSION + 1)));
+    }
+}
