@@ -1,0 +1,142 @@
+//! Style, font, icon and scripts, embedded in the binary.
+//!
+//! Invariant: an asset's name carries a hash of all assets, so an answer under a name never changes and may be kept
+//! for ever; references between assets use the same names. It never serves a name without the hash.
+
+use std::borrow::Cow;
+
+/// Longest line a cache may hold an asset: a year, the most that HTTP defines.
+pub const CACHE_CONTROL: &str = "public, max-age=31536000, immutable";
+
+/// What a request for an asset is answered with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asset {
+    /// The content.
+    pub bytes: Cow<'static, [u8]>,
+    /// Its media type.
+    pub content_type: &'static str,
+    /// Its entity tag, with quotes.
+    pub etag: String,
+}
+
+struct File {
+    stem: &'static str,
+    extension: &'static str,
+    body: &'static [u8],
+}
+
+const JS: &str = "js";
+const FILES: [File; 12] = [
+    File { stem: "look", extension: "css", body: include_bytes!("../web/look.css") },
+    File { stem: "look", extension: "woff2", body: include_bytes!("../web/look.woff2") },
+    File { stem: "licence", extension: "txt", body: include_bytes!("../web/look.woff2.OFL.txt") },
+    File { stem: "icon", extension: "svg", body: include_bytes!("../web/icon.svg") },
+    File { stem: "format", extension: JS, body: include_bytes!("../web/format.js") },
+    File { stem: "chart", extension: JS, body: include_bytes!("../web/chart.js") },
+    File { stem: "live", extension: JS, body: include_bytes!("../web/live.js") },
+    File { stem: "page", extension: JS, body: include_bytes!("../web/page.js") },
+    File { stem: "overview", extension: JS, body: include_bytes!("../web/overview.js") },
+    File { stem: "service", extension: JS, body: include_bytes!("../web/service.js") },
+    File { stem: "department", extension: JS, body: include_bytes!("../web/department.js") },
+    File { stem: "wall", extension: JS, body: include_bytes!("../web/wall.js") },
+];
+
+/// Hash of all files, FNV-1a.
+const HASH: u64 = hash();
+
+const fn hash() -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut file = 0;
+    while file < FILES.len() {
+        let body = FILES[file].body;
+        let mut i = 0;
+        while i < body.len() {
+            hash = (hash ^ body[i] as u64).wrapping_mul(0x0100_0000_01b3);
+            i += 1;
+        }
+        file += 1;
+    }
+    hash
+}
+
+impl File {
+    fn name(&self) -> String {
+        format!("{}-{HASH:016x}.{}", self.stem, self.extension)
+    }
+
+    fn plain_name(&self) -> String {
+        format!("{}.{}", self.stem, self.extension)
+    }
+
+    fn content_type(&self) -> &'static str {
+        match self.extension {
+            "css" => "text/css; charset=utf-8",
+            "js" => "text/javascript; charset=utf-8",
+            "svg" => "image/svg+xml",
+            "woff2" => "font/woff2",
+            _ => "text/plain; charset=utf-8",
+        }
+    }
+
+    /// The body, with its references to other assets under their names here.
+    fn bytes(&self) -> Cow<'static, [u8]> {
+        let quote = match self.extension {
+            "js" => "./",
+            "css" => "url(",
+            _ => return Cow::Borrowed(self.body),
+        };
+        let mut text = String::from_utf8_lossy(self.body).into_owned();
+        for file in &FILES {
+            text = text.replace(&format!("{quote}{}", file.plain_name()), &format!("{quote}{}", file.name()));
+        }
+        Cow::Owned(text.into_bytes())
+    }
+}
+
+/// The asset under a name such as `look-8a3f….css`, the last part of [`href`]'s address.
+#[must_use]
+pub fn asset(name: &str) -> Option<Asset> {
+    let file = FILES.iter().find(|file| file.name() == name)?;
+    Some(Asset { bytes: file.bytes(), content_type: file.content_type(), etag: format!("\"{HASH:016x}\"") })
+}
+
+/// The address of an asset known by its plain name, such as `look.css`.
+#[must_use]
+pub fn href(plain_name: &str) -> String {
+    match plain_name.split_once('.') {
+        Some((stem, extension)) => format!("/assets/{stem}-{HASH:016x}.{extension}"),
+        None => format!("/assets/{plain_name}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_is_served_under_its_address_and_no_other() {
+        for file in &FILES {
+            let address = href(&file.plain_name());
+            let name = address.strip_prefix("/assets/").expect("under /assets/");
+            let asset = asset(name).expect("known");
+            assert!(!asset.bytes.is_empty(), "{name}");
+            assert!(super::asset(&file.plain_name()).is_none(), "no name without a hash");
+        }
+        assert!(asset("../Cargo.toml").is_none());
+    }
+
+    #[test]
+    fn references_between_assets_lead_to_assets() {
+        for file in &FILES {
+            let bytes = file.bytes();
+            let Ok(text) = std::str::from_utf8(&bytes) else { continue };
+            let imports = text.split("from \"./").skip(1).filter_map(|rest| rest.split('"').next());
+            let urls = text.split("src: url(").skip(1).filter_map(|rest| rest.split(')').next());
+            for name in imports.chain(urls) {
+                assert!(asset(name).is_some(), "{} refers to {name}", file.plain_name());
+            }
+        }
+        let style = FILES[0].bytes();
+        assert!(String::from_utf8_lossy(&style).contains(&format!("look-{HASH:016x}.woff2")));
+    }
+}

@@ -1,0 +1,261 @@
+//! The value of each page.
+
+use domain::time::Day;
+use domain::vocabulary::{Channel, Reason};
+use serde::{Deserialize, Serialize};
+
+use super::{Books, Context, DepartmentRef, Live, Rates, ServiceRef, Usual, day_text};
+
+/// `/` and `/api/v1/overview`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Overview {
+    /// When, how fresh, what kind.
+    #[serde(flatten)]
+    pub context: Context,
+    /// Services that have sent anything today.
+    pub services_today: u32,
+    /// Services in the catalogue, sandboxes not counted.
+    pub services_known: u32,
+    /// All of government, sandboxes not counted.
+    pub total: Live,
+    /// What is usual for the total of today by now.
+    pub usual: Usual,
+    /// Take-up, completion, satisfaction of today.
+    pub rates: Rates,
+    /// Each department with a figure today, most transactions first.
+    pub departments: Vec<DepartmentRow>,
+    /// The busiest services of the last full minute, busiest first.
+    pub services: Vec<ServiceRow>,
+    /// Where every event has gone.
+    pub books: Option<Books>,
+}
+
+/// A department among others.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DepartmentRow {
+    /// Which.
+    pub department: DepartmentRef,
+    /// Its transactions.
+    pub live: Live,
+    /// Its services that have sent anything today.
+    pub services_today: u32,
+    /// Its services in the catalogue.
+    pub services_known: u32,
+    /// Its services that are silent beyond their habit.
+    pub silent: u32,
+}
+
+/// A service among others.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServiceRow {
+    /// Which.
+    pub service: ServiceRef,
+    /// Its transactions.
+    pub live: Live,
+    /// When it was last heard; `None` if never.
+    pub last_event_ms: Option<i64>,
+}
+
+/// `/services` and `/api/v1/services`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServiceList {
+    /// When, how fresh, what kind.
+    #[serde(flatten)]
+    pub context: Context,
+    /// The text that was searched for; empty for all.
+    pub query: String,
+    /// Services in the catalogue, before the search.
+    pub services_known: u32,
+    /// Those found, most transactions today first, those without a figure last.
+    pub services: Vec<ServiceRow>,
+}
+
+/// `/departments/{id}` and its twin.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DepartmentPage {
+    /// When, how fresh, what kind.
+    #[serde(flatten)]
+    pub context: Context,
+    /// Which.
+    pub department: DepartmentRef,
+    /// All its services together.
+    pub total: Live,
+    /// What is usual for its total of today by now.
+    pub usual: Usual,
+    /// Its services, most transactions today first, those without a figure last.
+    pub services: Vec<ServiceRow>,
+}
+
+/// `/services/{id}` and `/api/v1/services/{id}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServicePage {
+    /// When, how fresh, what kind.
+    #[serde(flatten)]
+    pub context: Context,
+    /// Which, and what is known of it.
+    pub service: ServiceFacts,
+    /// Its completed transactions.
+    pub completed: Live,
+    /// When it was last heard; `None` if never.
+    pub last_event_ms: Option<i64>,
+    /// What is usual for today by now.
+    pub usual: Usual,
+    /// Completed by hour, today.
+    pub hours: Vec<HourFigure>,
+    /// The same weekday a week before, if anything was counted then.
+    pub same_weekday: Option<DaySeries>,
+    /// How far transactions came today.
+    pub stages: Stages,
+    /// Completed today by channel.
+    pub channels: Vec<ChannelFigure>,
+    /// Step by step, today, if the service sends steps.
+    pub steps: Vec<StepFigure>,
+    /// Why transactions failed or were abandoned today.
+    pub reasons: Vec<ReasonFigure>,
+    /// Ratings 1 to 5 of today.
+    pub ratings: Option<[u64; 5]>,
+    /// How long completed transactions took today.
+    pub durations: Option<Durations>,
+}
+
+/// What the catalogue knows of a service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServiceFacts {
+    /// Its names.
+    #[serde(flatten)]
+    pub names: ServiceRef,
+    /// The agency that runs it.
+    pub agency: Option<String>,
+    /// Whom it serves: `Individuals`, `Business`.
+    pub customers: Option<String>,
+    /// Where it is.
+    pub url: Option<String>,
+    /// Its published yearly volume.
+    pub yearly: Option<Yearly>,
+    /// For trying things out: never in public figures.
+    pub sandbox: bool,
+}
+
+/// A volume that a department has stated for twelve months.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Yearly {
+    /// Transactions.
+    pub volume: u64,
+    /// The day after the last of the twelve months.
+    #[serde(with = "day_text")]
+    pub until: Day,
+}
+
+/// The hours of one day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DaySeries {
+    /// Which.
+    #[serde(with = "day_text")]
+    pub day: Day,
+    /// Its hours in order.
+    pub hours: Vec<HourFigure>,
+}
+
+/// Completed in one hour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HourFigure {
+    /// Its begin, unix seconds.
+    pub from_s: i64,
+    /// `None`: nothing was counted.
+    pub completed: Option<u64>,
+}
+
+/// How far transactions came.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stages {
+    /// Began.
+    pub started: Option<u64>,
+    /// Ended well.
+    pub completed: Option<u64>,
+    /// Ended badly.
+    pub failed: Option<u64>,
+    /// The user went away.
+    pub abandoned: Option<u64>,
+}
+
+/// Completed through one channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChannelFigure {
+    /// Which.
+    pub channel: Channel,
+    /// How many.
+    pub completed: u64,
+}
+
+/// One step on the way through a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepFigure {
+    /// 1 to 20.
+    pub step: u8,
+    /// Began it.
+    pub started: Option<u64>,
+    /// Passed it.
+    pub completed: Option<u64>,
+    /// Failed at it.
+    pub failed: Option<u64>,
+    /// Went away at it.
+    pub abandoned: Option<u64>,
+}
+
+/// How often one reason ended a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReasonFigure {
+    /// Which.
+    pub reason: Reason,
+    /// How often.
+    pub n: u64,
+}
+
+/// How long completed transactions took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Durations {
+    /// Transactions that said how long.
+    pub n: u64,
+    /// Half took no longer, milliseconds.
+    pub p50_ms: u64,
+    /// Nine in ten took no longer.
+    pub p90_ms: u64,
+    /// 99 in 100 took no longer.
+    pub p99_ms: u64,
+}
+
+/// `/wall` and its twin.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Wall {
+    /// When, how fresh, what kind.
+    #[serde(flatten)]
+    pub context: Context,
+    /// All of government; `minutes` are all of today's, from London midnight to the open one.
+    pub total: Live,
+    /// What is usual for the total of today by now.
+    pub usual: Usual,
+    /// Six services that keep their places for the hour.
+    pub tiles: Vec<ServiceRow>,
+}
+
+/// `/about-the-data`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct About {
+    /// When, how fresh, what kind.
+    #[serde(flatten)]
+    pub context: Context,
+    /// Services in the catalogue.
+    pub services_known: u32,
+    /// Departments in the catalogue.
+    pub departments_known: u32,
+    /// Services that have sent anything today.
+    pub services_today: u32,
+    /// So many days after its time an event is still counted live.
+    pub late_after_days: u32,
+    /// So many minutes ahead of the log's clock an event may be.
+    pub future_minutes: u32,
+    /// So many days a minute is kept.
+    pub minutes_kept_days: u32,
+    /// Where every event has gone.
+    pub books: Option<Books>,
+}
