@@ -3,10 +3,12 @@
 //! Invariant: everything here is a pure function of its arguments. It never does IO, reads a clock or a
 //! configuration file, and knows nothing of tokio, Kafka or ClickHouse.
 
+pub mod catalogue;
 pub mod cell;
 pub mod event;
 pub mod histogram;
 pub mod outcome;
+pub mod pages;
 pub mod reject;
 pub mod rules;
 pub mod source;

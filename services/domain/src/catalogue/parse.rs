@@ -1,0 +1,216 @@
+//! From the rows of the four files to a catalogue.
+//!
+//! Invariant: what leaves here keeps every rule of [`super::Catalogue`]; the first broken one is named with its place.
+
+use std::collections::{HashMap, HashSet};
+
+use super::table::{self, Row};
+use super::{
+    Agency, Catalogue, Category, Costs, Counts, Customer, Department, Error, Files, Origin, Rule, SHORT_NAME_MAX,
+    Service, Volume, sandbox_of,
+};
+use crate::source::ServiceNumber;
+use crate::time::Day;
+
+const BODY_COLUMNS: &[&str] = &["number", "id", "abbreviation", "name"];
+const SERVICE_COLUMNS: &[&str] = &[
+    "number",
+    "id",
+    "name",
+    "short_name",
+    "department",
+    "agency",
+    "category",
+    "customer",
+    "costs",
+    "counts",
+    "origin",
+];
+const VOLUME_COLUMNS: &[&str] = &["service", "window", "volume", "digital_volume"];
+
+const CATEGORIES: &[(&str, Category)] = &[
+    ("licence", Category::Licence),
+    ("providing-information", Category::ProvidingInformation),
+    ("benefit-payment-loan", Category::BenefitPaymentLoan),
+    ("registering", Category::Registering),
+    ("requesting-information", Category::RequestingInformation),
+    ("amending-information", Category::AmendingInformation),
+    ("ordering-goods", Category::OrderingGoods),
+    ("booking", Category::Booking),
+    ("making-a-payment", Category::MakingAPayment),
+];
+const CUSTOMERS: &[(&str, Customer)] = &[
+    ("business", Customer::Business),
+    ("individuals", Customer::Individuals),
+    ("business-and-individuals", Customer::BusinessAndIndividuals),
+    ("charity", Customer::Charity),
+];
+const COSTS: &[(&str, Costs)] = &[("taxpayers", Costs::Taxpayers), ("fees", Costs::Fees)];
+const COUNTS: &[(&str, Counts)] = &[
+    ("received", Counts::Received),
+    ("outcome", Counts::Outcome),
+    ("user-outcome", Counts::UserOutcome),
+    ("other", Counts::Other),
+];
+const ORIGINS: &[(&str, Origin)] = &[("published", Origin::Published), ("own", Origin::Own)];
+
+pub(super) fn catalogue(files: &Files<'_>) -> Result<Catalogue, Error> {
+    let departments = departments(files.departments)?;
+    let department_by_id: HashMap<String, usize> = index(departments.iter().map(|department| &department.id));
+    let agencies = agencies(files.agencies)?;
+    let mut services = services(files.services, &departments, &department_by_id, &agencies)?;
+    volumes(files.volumes, &mut services)?;
+    let listed = services.len();
+    services.extend(departments.iter().map(sandbox_of));
+    let service_by_id = index(services.iter().map(|service| &service.id));
+    Ok(Catalogue { departments, agencies, services, listed, service_by_id, department_by_id })
+}
+
+fn index<'a>(ids: impl Iterator<Item = &'a String>) -> HashMap<String, usize> {
+    ids.enumerate().map(|(at, id)| (id.clone(), at)).collect()
+}
+
+/// Numbers of one file: ascending, and so unique.
+#[derive(Default)]
+struct Ascending(u64);
+
+impl Ascending {
+    fn next(&mut self, row: &Row<'_>, number: u64, max: u64) -> Result<(), Error> {
+        if number == 0 || number > max {
+            return Err(row.breaks(0, Rule::Reserved(number)));
+        }
+        if number <= self.0 {
+            return Err(row.breaks(0, Rule::Order(number.to_string())));
+        }
+        self.0 = number;
+        Ok(())
+    }
+}
+
+/// Ids of one file: each stands once.
+#[derive(Default)]
+struct Ids<'a>(HashSet<&'a str>);
+
+impl<'a> Ids<'a> {
+    fn next(&mut self, row: &'a Row<'_>) -> Result<&'a str, Error> {
+        let id = row.id(1)?;
+        if self.0.insert(id) { Ok(id) } else { Err(row.breaks(1, Rule::Duplicate(id.to_owned()))) }
+    }
+}
+
+fn departments(text: &str) -> Result<Vec<Department>, Error> {
+    let rows = table::read("departments.csv", text, BODY_COLUMNS)?;
+    let (mut numbers, mut ids) = (Ascending::default(), Ids::default());
+    rows.iter()
+        .map(|row| {
+            let number: u8 = row.number(0)?;
+            numbers.next(row, number.into(), u8::MAX.into())?;
+            Ok(Department {
+                number,
+                id: ids.next(row)?.to_owned(),
+                abbreviation: row.filled(2)?.to_owned(),
+                name: row.filled(3)?.to_owned(),
+            })
+        })
+        .collect()
+}
+
+fn agencies(text: &str) -> Result<Vec<Agency>, Error> {
+    let rows = table::read("agencies.csv", text, BODY_COLUMNS)?;
+    let (mut numbers, mut ids) = (Ascending::default(), Ids::default());
+    rows.iter()
+        .map(|row| {
+            let number: u16 = row.number(0)?;
+            numbers.next(row, number.into(), u16::MAX.into())?;
+            Ok(Agency {
+                number,
+                id: ids.next(row)?.to_owned(),
+                abbreviation: some_text(row.text(2)),
+                name: row.filled(3)?.to_owned(),
+            })
+        })
+        .collect()
+}
+
+fn some_text(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+fn services(
+    text: &str,
+    departments: &[Department],
+    department_by_id: &HashMap<String, usize>,
+    agencies: &[Agency],
+) -> Result<Vec<Service>, Error> {
+    let agency_by_id: HashMap<&str, u16> = agencies.iter().map(|a| (a.id.as_str(), a.number)).collect();
+    let rows = table::read("services.csv", text, SERVICE_COLUMNS)?;
+    let (mut numbers, mut ids) = (Ascending::default(), Ids::default());
+    rows.iter()
+        .map(|row| {
+            let number: u16 = row.number(0)?;
+            numbers.next(row, number.into(), u64::from(ServiceNumber::FIRST_SANDBOX) - 1)?;
+            let dangling = |column| row.breaks(column, Rule::Dangling(row.text(column).to_owned()));
+            let department = department_by_id.get(row.filled(4)?).ok_or_else(|| dangling(4))?;
+            let agency = match row.text(5) {
+                "" => None,
+                id => Some(*agency_by_id.get(id).ok_or_else(|| dangling(5))?),
+            };
+            let id = ids.next(row)?;
+            if id.starts_with("sandbox-") {
+                return Err(row.breaks(1, Rule::SandboxId(id.to_owned())));
+            }
+            Ok(Service {
+                number: ServiceNumber(number),
+                id: id.to_owned(),
+                name: row.filled(2)?.to_owned(),
+                short_name: short_name(row)?,
+                department: departments[*department].number,
+                agency,
+                category: row.word(6, CATEGORIES)?,
+                customer: row.word(7, CUSTOMERS)?,
+                costs: row.word(8, COSTS)?,
+                counts: row.word(9, COUNTS)?,
+                origin: row.word(10, ORIGINS)?.ok_or_else(|| row.breaks(10, Rule::Empty))?,
+                volumes: Vec::new(),
+            })
+        })
+        .collect()
+}
+
+fn short_name(row: &Row<'_>) -> Result<Option<String>, Error> {
+    let text = row.text(3);
+    if text.chars().count() > SHORT_NAME_MAX {
+        return Err(row.breaks(3, Rule::TooLong(text.to_owned(), SHORT_NAME_MAX)));
+    }
+    Ok(some_text(text))
+}
+
+fn volumes(text: &str, services: &mut [Service]) -> Result<(), Error> {
+    for row in table::read("volumes.csv", text, VOLUME_COLUMNS)? {
+        let number = ServiceNumber(row.number(0)?);
+        let at = services
+            .binary_search_by_key(&number, |service| service.number)
+            .map_err(|_| row.breaks(0, Rule::Dangling(number.0.to_string())))?;
+        let window_end = month(row.text(1)).ok_or_else(|| row.breaks(1, Rule::Number(row.text(1).to_owned())))?;
+        let volume = Volume { window_end, volume: row.number_if_any(2)?, digital_volume: row.number_if_any(3)? };
+        if volume.volume.is_none() && volume.digital_volume.is_none() {
+            return Err(row.breaks(2, Rule::Empty));
+        }
+        let volumes = &mut services[at].volumes;
+        if volumes.last().is_some_and(|last| last.window_end >= window_end) {
+            return Err(row.breaks(1, Rule::Order(row.text(1).to_owned())));
+        }
+        volumes.push(volume);
+    }
+    Ok(())
+}
+
+/// The first day of a month written `2014-04`.
+fn month(text: &str) -> Option<Day> {
+    let (year, month) = text.split_once('-')?;
+    if year.len() != 4 || month.len() != 2 {
+        return None;
+    }
+    let (year, month) = (year.parse().ok()?, month.parse().ok()?);
+    (1..=12).contains(&month).then(|| Day::from_ymd(year, month, 1))
+}
