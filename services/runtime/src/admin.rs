@@ -1,0 +1,120 @@
+//! The admin port: `/health/live`, `/health/ready`, `/metrics`. It answers as long as the process lives.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use anyhow::Context as _;
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use prometheus_client::registry::Registry;
+use serde::Deserialize;
+use tokio::net::TcpListener;
+
+use crate::shutdown::Shutdown;
+
+/// Where the admin port listens.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Address and port; port 0 takes a free one.
+    pub listen: SocketAddr,
+}
+
+/// Whether the service can do its work, in words if not. Cloning gives another handle to the same state.
+#[derive(Debug, Clone)]
+pub struct Health {
+    reason: Arc<Mutex<Option<String>>>,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self { reason: Arc::new(Mutex::new(Some("starting".into()))) }
+    }
+}
+
+impl Health {
+    /// The service does its work.
+    pub fn ready(&self) {
+        self.set(None);
+    }
+
+    /// The service cannot do its work, and why.
+    pub fn not_ready(&self, reason: impl Into<String>) {
+        self.set(Some(reason.into()));
+    }
+
+    /// Why it is not ready; `None` if it is.
+    #[must_use]
+    pub fn reason(&self) -> Option<String> {
+        self.reason.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, reason: Option<String>) {
+        let mut current = self.reason.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if *current != reason {
+            match &reason {
+                None => tracing::info!("ready"),
+                Some(reason) => tracing::warn!(reason, "not ready"),
+            }
+            *current = reason;
+        }
+    }
+}
+
+/// Starts the admin port and returns where it listens.
+///
+/// # Errors
+/// If the port is taken; the message names the address and the key that changes it.
+pub async fn start(
+    config: &Config,
+    registry: Registry,
+    health: Health,
+    mut shutdown: Shutdown,
+) -> anyhow::Result<SocketAddr> {
+    let listener = bind(config.listen, "admin.listen").await?;
+    let address = listener.local_addr()?;
+    let state = Arc::new((registry, health));
+    let router = Router::new()
+        .route("/health/live", get(|| async { "live\n" }))
+        .route("/health/ready", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(state);
+    tokio::spawn(async move {
+        let stop = async move { shutdown.wait().await };
+        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stop).await {
+            tracing::error!(%error, "admin port failed");
+        }
+    });
+    Ok(address)
+}
+
+/// Binds a port or says which setting names it.
+///
+/// # Errors
+/// If the port is taken or not allowed.
+pub async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}; change {setting}"))
+}
+
+type Shared = State<Arc<(Registry, Health)>>;
+
+async fn ready(State(state): Shared) -> impl IntoResponse {
+    match state.1.reason() {
+        None => (StatusCode::OK, "ready\n".to_owned()),
+        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
+    }
+}
+
+async fn metrics(State(state): Shared) -> impl IntoResponse {
+    let mut text = String::new();
+    match prometheus_client::encoding::text::encode(&mut text, &state.0) {
+        Ok(()) => {
+            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+            (StatusCode::OK, [(header::CONTENT_TYPE, kind)], text)
+        }
+        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, [(header::CONTENT_TYPE, "text/plain")], String::new()),
+    }
+}

@@ -1,0 +1,182 @@
+//! The one way to ask ClickHouse and to write to it.
+//!
+//! Invariant: every insert is one body that can be sent again unchanged, with block deduplication and server-side
+//! queueing off; every read is read-only and bounded in time. A lost or repeated insert is harmless (`cell`), a
+//! silently dropped one would not be.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use clickhouse::query::Query;
+use clickhouse::{Client, Compression};
+use serde::Deserialize;
+
+pub use clickhouse::{Row, error::Error as ClientError};
+
+/// Where ClickHouse is.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// HTTP interface, such as `http://127.0.0.1:18123`.
+    pub url: String,
+    /// User.
+    pub user: String,
+    /// Password.
+    pub password: String,
+    /// Database of the tables.
+    pub cells: String,
+    /// Database of the views that people and programs read.
+    pub figures: String,
+    /// Longest time a read may take, milliseconds.
+    pub read_ms_max: u32,
+    /// Longest time an insert may take, milliseconds.
+    pub insert_ms_max: u32,
+    /// Further ClickHouse settings sent with every insert: `insert_quorum` and the like on a cluster.
+    #[serde(default)]
+    pub insert_settings: std::collections::BTreeMap<String, String>,
+    /// Further ClickHouse settings sent with every read: `select_sequential_consistency` and the like on a cluster.
+    #[serde(default)]
+    pub read_settings: std::collections::BTreeMap<String, String>,
+}
+
+/// What went wrong between us and ClickHouse.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No answer in time.
+    #[error("{doing}: no answer within {limit_ms} ms")]
+    TimedOut {
+        /// What was being done.
+        doing: &'static str,
+        /// The limit.
+        limit_ms: u32,
+    },
+    /// ClickHouse or the network said no.
+    #[error("{doing}: {source}")]
+    Client {
+        /// What was being done.
+        doing: &'static str,
+        /// What they said.
+        source: ClientError,
+    },
+}
+
+impl Error {
+    /// Whether the same call may succeed later: everything but an answer that says that the call itself is wrong.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::TimedOut { .. } => true,
+            Self::Client { source, .. } => {
+                matches!(source, ClientError::Network(_) | ClientError::TimedOut | ClientError::BadResponse(_))
+            }
+        }
+    }
+}
+
+/// A ClickHouse with our settings.
+#[derive(Clone)]
+pub struct Store {
+    writer: Client,
+    reader: Client,
+    admin: Client,
+    config: Config,
+}
+
+impl Store {
+    /// Connects and finds out which settings the server knows.
+    ///
+    /// # Errors
+    /// If the server does not answer.
+    pub async fn connect(config: &Config) -> Result<Self, Error> {
+        let base = Client::default()
+            .with_url(&config.url)
+            .with_user(&config.user)
+            .with_password(&config.password)
+            .with_compression(Compression::None);
+        let mut writer = base
+            .clone()
+            .with_setting("async_insert", "0")
+            .with_setting("insert_deduplicate", "0")
+            .with_setting("fsync_metadata", "1");
+        let knows = "SELECT count() FROM system.settings WHERE name = 'deduplicate_insert'";
+        let asked = base.query(knows).fetch_one::<u64>();
+        // Newer servers let `deduplicate_insert` override `insert_deduplicate`, and it is on by default.
+        if within(config.read_ms_max, "asking ClickHouse for its settings", asked).await? > 0 {
+            writer = writer.with_setting("deduplicate_insert", "disable");
+        }
+        for (key, value) in &config.insert_settings {
+            writer = writer.with_setting(key, value);
+        }
+        let mut reader = base
+            .clone()
+            .with_setting("readonly", "2")
+            .with_setting("cancel_http_readonly_queries_on_client_close", "1")
+            .with_setting("max_execution_time", config.read_ms_max.div_ceil(1_000).to_string());
+        for (key, value) in &config.read_settings {
+            reader = reader.with_setting(key, value);
+        }
+        Ok(Self { writer, reader, admin: base, config: config.clone() })
+    }
+
+    /// Names of the databases: tables, views.
+    #[must_use]
+    pub fn databases(&self) -> (&str, &str) {
+        (&self.config.cells, &self.config.figures)
+    }
+
+    /// Puts the names of the databases into a statement: `{cells}` and `{figures}`.
+    #[must_use]
+    pub fn named(&self, sql: &str) -> String {
+        sql.replace("{cells}", &self.config.cells).replace("{figures}", &self.config.figures)
+    }
+
+    /// A read-only query; `{cells}` and `{figures}` stand for the databases, `?` and `bind` for values.
+    #[must_use]
+    pub fn query(&self, sql: &str) -> Query {
+        self.reader.query(&self.named(sql))
+    }
+
+    /// All rows of a query made with [`Store::query`].
+    ///
+    /// # Errors
+    /// No answer in time, or a refusal.
+    pub async fn rows<T>(&self, doing: &'static str, query: Query) -> Result<Vec<T>, Error>
+    where
+        T: clickhouse::RowOwned + clickhouse::RowRead,
+    {
+        within(self.config.read_ms_max, doing, query.fetch_all::<T>()).await
+    }
+
+    /// Inserts one body in the format named, such as `Native`, into a table of the cells database.
+    ///
+    /// # Errors
+    /// No answer in time, or a refusal. The same body may be sent again.
+    pub async fn insert(&self, table: &str, format: &str, body: Bytes) -> Result<(), Error> {
+        let sql = format!("INSERT INTO {}.{table} FORMAT {format}", self.config.cells);
+        let insert = async {
+            let mut insert = self.writer.insert_formatted_with(sql);
+            insert.send(body).await?;
+            insert.end().await
+        };
+        within(self.config.insert_ms_max, "inserting", insert).await
+    }
+
+    /// Executes a statement that changes the schema or the rules.
+    ///
+    /// # Errors
+    /// No answer in time, or a refusal.
+    pub async fn execute(&self, doing: &'static str, sql: &str) -> Result<(), Error> {
+        within(self.config.insert_ms_max, doing, self.admin.query(&self.named(sql)).execute()).await
+    }
+}
+
+async fn within<T>(
+    limit_ms: u32,
+    doing: &'static str,
+    call: impl Future<Output = Result<T, ClientError>>,
+) -> Result<T, Error> {
+    match tokio::time::timeout(Duration::from_millis(limit_ms.into()), call).await {
+        Ok(answer) => answer.map_err(|source| Error::Client { doing, source }),
+        Err(_) => Err(Error::TimedOut { doing, limit_ms }),
+    }
+}
