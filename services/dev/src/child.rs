@@ -1,0 +1,294 @@
+//! One child process under a guard: started, watched, signalled, stopped.
+//!
+//! Whatever happens to this process, the guard ends the child. Signals go through the guard, which
+//! has not reaped the child, so a signal can never hit a stranger that got the same pid.
+//! Everything the child prints is kept in a log file.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _},
+    path::{Path, PathBuf},
+    process::{self, ChildStdin, ChildStdout, Command, ExitStatus, Stdio},
+    sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    bins,
+    error::{Doing as _, Error, Result},
+    tools,
+};
+
+/// How a child is to be started.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// The name it goes by in messages.
+    pub name: String,
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// What is added to the environment.
+    pub environment: Vec<(String, String)>,
+    /// Where all it prints is appended.
+    pub log: PathBuf,
+    /// How long it has to stop when asked to, before it is killed.
+    pub grace: Duration,
+}
+
+impl Spec {
+    /// A child without arguments that has ten seconds to stop.
+    #[must_use]
+    pub fn new(name: &str, program: &Path, log: &Path) -> Self {
+        Self {
+            name: name.to_owned(),
+            program: program.to_owned(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            log: log.to_owned(),
+            grace: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A running child. Dropping it kills it: stop it first where it should end in order.
+#[derive(Debug)]
+pub struct Child {
+    name: String,
+    guard: process::Child,
+    orders: Option<ChildStdin>,
+    pid: u32,
+    lines: Receiver<String>,
+    log: PathBuf,
+    grace: Duration,
+    exit: Option<String>,
+}
+
+/// How long a line of the child's may wait to be read, in lines, before it is only in the log.
+const LINES_KEPT: usize = 256;
+
+impl Child {
+    /// Starts the child and waits until the guard has named its pid.
+    ///
+    /// # Errors
+    /// When the log cannot be opened or the program cannot be started.
+    pub fn start(spec: Spec) -> Result<Self> {
+        let log = open_log(&spec.log)?;
+        let errors = log.try_clone().doing(|| spec.log.display().to_string())?;
+        let mut command = Command::new(bins::dev()?);
+        command.arg("guard").arg("--grace-ms").arg(spec.grace.as_millis().to_string());
+        command.arg("--").arg(&spec.program).args(&spec.arguments);
+        command.envs(spec.environment.iter().map(|(key, value)| (key, value)));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
+        // In a group of its own, so that Ctrl-C at a terminal reaches the parent only, which then
+        // stops its children in order.
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let mut guard = command.spawn().doing(|| format!("starting {}", spec.name))?;
+        let orders = guard.stdin.take();
+        let out = guard.stdout.take().expect("the guard's output is a pipe");
+        let (pids, pid) = sync_channel(1);
+        let (sender, lines) = sync_channel(LINES_KEPT);
+        thread::spawn(move || copy(out, log, &pids, &sender));
+        let mut child =
+            Self { name: spec.name, guard, orders, pid: 0, lines, log: spec.log, grace: spec.grace, exit: None };
+        match pid.recv_timeout(Duration::from_secs(10)) {
+            Ok(pid) => child.pid = pid,
+            Err(_) => return Err(child.ended_error()),
+        }
+        Ok(child)
+    }
+
+    /// The process id of the program itself, not of its guard.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// The name it goes by.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The file with all it printed.
+    #[must_use]
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// The next line of its standard output; `None` when none came in time or it ended.
+    #[must_use]
+    pub fn line(&self, timeout: Duration) -> Option<String> {
+        self.lines.recv_timeout(timeout).ok()
+    }
+
+    /// How it ended, if it did.
+    pub fn exit(&mut self) -> Option<String> {
+        if self.exit.is_none()
+            && let Ok(Some(status)) = self.guard.try_wait()
+        {
+            self.exit = Some(words(status));
+        }
+        self.exit.clone()
+    }
+
+    /// Waits until it ends; `None` when it did not in time.
+    pub fn wait(&mut self, timeout: Duration) -> Option<String> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            if let Some(exit) = self.exit() {
+                return Some(exit);
+            }
+            if Instant::now() >= deadline {
+                return None;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Asks it to stop (SIGTERM) without waiting.
+    pub fn ask_to_stop(&mut self) {
+        self.order("TERM");
+    }
+
+    /// Asks it to stop, waits, and kills it when it does not within its grace. Returns how it
+    /// ended: `code 0` when it stopped in order.
+    pub fn stop(&mut self) -> String {
+        self.order("TERM");
+        self.order("CONT");
+        if let Some(exit) = self.wait(self.grace) {
+            return exit;
+        }
+        self.kill()
+    }
+
+    /// Kills it with SIGKILL and waits until it is gone.
+    pub fn kill(&mut self) -> String {
+        self.order("KILL");
+        if let Some(exit) = self.wait(Duration::from_secs(10)) {
+            return exit;
+        }
+        // The guard itself does not answer any more: nothing is left but to end it too.
+        drop(self.guard.kill());
+        self.guard.wait().map_or_else(|error| error.to_string(), words)
+    }
+
+    /// Stops it in its tracks (SIGSTOP) until [`Child::resume`].
+    pub fn pause(&mut self) {
+        self.order("STOP");
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub fn resume(&mut self) {
+        self.order("CONT");
+    }
+
+    /// The last lines it printed.
+    #[must_use]
+    pub fn tail(&self, lines: usize) -> String {
+        tail(&self.log, lines)
+    }
+
+    /// The error that says it ended by itself.
+    pub fn ended_error(&mut self) -> Error {
+        let exit = self.wait(Duration::from_secs(2)).unwrap_or_else(|| "it does not answer".into());
+        Error::Ended { name: self.name.clone(), exit, log: self.log.clone(), tail: self.tail(15) }
+    }
+
+    /// The error that says it was not ready in time.
+    #[must_use]
+    pub fn late_error(&self, after: Duration) -> Error {
+        Error::NotReady {
+            name: self.name.clone(),
+            seconds: after.as_secs(),
+            log: self.log.clone(),
+            tail: self.tail(15),
+        }
+    }
+
+    /// Waits until `ready` says so.
+    ///
+    /// # Errors
+    /// When the child ends first, or the time is over.
+    pub fn wait_until(&mut self, timeout: Duration, mut ready: impl FnMut() -> bool) -> Result<()> {
+        let deadline = Instant::now() + timeout;
+        while !ready() {
+            if self.exit().is_some() {
+                return Err(self.ended_error());
+            }
+            if Instant::now() >= deadline {
+                return Err(self.late_error(timeout));
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+
+    /// A guard that is gone needs no orders.
+    fn order(&mut self, order: &str) {
+        if let Some(orders) = &mut self.orders {
+            drop(writeln!(orders, "{order}").and_then(|()| orders.flush()));
+        }
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if self.exit().is_none() {
+            self.kill();
+        }
+    }
+}
+
+/// The last lines of a log file.
+#[must_use]
+pub fn tail(log: &Path, lines: usize) -> String {
+    const WINDOW: i64 = 64 * 1024;
+    let read = || -> std::io::Result<String> {
+        let mut file = File::open(log)?;
+        if file.metadata()?.len() > WINDOW.unsigned_abs() {
+            file.seek(SeekFrom::End(-WINDOW))?;
+        }
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    read().map_or_else(|error| format!("(no log: {error})"), |text| tools::last_lines(&text, lines))
+}
+
+fn open_log(path: &Path) -> Result<File> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).doing(|| format!("making {}", folder.display()))?;
+    }
+    OpenOptions::new().create(true).append(true).open(path).doing(|| format!("opening {}", path.display()))
+}
+
+/// Copies the child's output into its log, the first line being the guard's.
+fn copy(out: ChildStdout, mut log: File, pids: &SyncSender<u32>, lines: &SyncSender<String>) {
+    let mut out = BufReader::new(out).lines();
+    if let Some(Ok(first)) = out.next()
+        && let Some(pid) = guard_pid(&first)
+    {
+        drop(pids.send(pid));
+    }
+    for line in out.map_while(|line| line.ok()) {
+        // The log is for reading afterwards and the lines are for who asks: neither may stop the
+        // child from running.
+        drop(writeln!(log, "{line}"));
+        drop(lines.try_send(line));
+    }
+}
+
+fn guard_pid(line: &str) -> Option<u32> {
+    let value: serde_json::Value = serde_json::from_str(line).ok()?;
+    value.get("guard")?.get("pid")?.as_u64()?.try_into().ok()
+}
+
+fn words(status: ExitStatus) -> String {
+    match status.code() {
+        Some(code) if code > 128 => format!("signal {}", code - 128),
+        Some(code) => format!("code {code}"),
+        None => status.to_string(),
+    }
+}

@@ -1,0 +1,189 @@
+//! One real Kafka broker on this machine: KRaft, broker and controller in one process, loopback
+//! only, plain text.
+//!
+//! It keeps what it acknowledged through kill -9 and starts again on the same ports and data.
+//! It never creates a topic: that is `aggregator provision`'s, or a test's.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::{
+    child::{Child, Spec},
+    error::{Doing as _, Error, Result},
+    kafka_install::{Installation, id},
+    ports,
+};
+
+/// How long a start may take: after kill -9 the broker waits until its former registration has
+/// lapsed, and a busy machine doubles everything.
+const START: Duration = Duration::from_secs(60);
+
+/// What a broker is started with.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// The port for clients.
+    pub port: u16,
+    /// The port for the controller's own protocol.
+    pub controller_port: u16,
+    /// The largest heap, in megabytes.
+    pub heap_mb: u32,
+}
+
+/// A broker: one of ours, or one that is there already.
+#[derive(Debug)]
+pub struct Kafka {
+    brokers: String,
+    own: Option<Own>,
+}
+
+#[derive(Debug)]
+struct Own {
+    installation: Installation,
+    dir: PathBuf,
+    options: Options,
+    child: Option<Child>,
+}
+
+impl Kafka {
+    /// A broker that somebody else runs, as `host:port,host:port`.
+    #[must_use]
+    pub fn external(brokers: &str) -> Self {
+        Self { brokers: brokers.to_owned(), own: None }
+    }
+
+    /// Starts a broker on data in `dir`, made first if there is none, and waits until it accepts
+    /// clients.
+    ///
+    /// # Errors
+    /// When it ends or is not ready in time; its log is named.
+    pub fn start(installation: Installation, dir: &Path, options: Options) -> Result<Self> {
+        let brokers = format!("127.0.0.1:{}", options.port);
+        let mut own = Own { installation, dir: dir.to_owned(), options, child: None };
+        own.prepare()?;
+        own.start()?;
+        Ok(Self { brokers, own: Some(own) })
+    }
+
+    /// What clients put into `bootstrap.servers`.
+    #[must_use]
+    pub fn brokers(&self) -> &str {
+        &self.brokers
+    }
+
+    /// The broker's process id; `None` when it is external or not running.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        Some(self.own.as_ref()?.child.as_ref()?.pid())
+    }
+
+    /// Kills the broker with SIGKILL.
+    ///
+    /// # Errors
+    /// When the broker is external.
+    pub fn kill(&mut self) -> Result<()> {
+        let own = self.own.as_mut().ok_or(Error::External("Kafka"))?;
+        if let Some(mut child) = own.child.take() {
+            child.kill();
+        }
+        Ok(())
+    }
+
+    /// Starts the broker again after [`Kafka::kill`] or [`Kafka::stop`], on the same port and data.
+    ///
+    /// # Errors
+    /// When the broker is external or does not start.
+    pub fn restart(&mut self) -> Result<()> {
+        let own = self.own.as_mut().ok_or(Error::External("Kafka"))?;
+        own.child = None;
+        own.start()
+    }
+
+    /// Stops the broker in order. An external one is left alone.
+    pub fn stop(&mut self) {
+        if let Some(mut child) = self.own.as_mut().and_then(|own| own.child.take()) {
+            child.stop();
+        }
+    }
+
+    /// The child, to be watched; `None` when it is external or stopped.
+    pub fn child(&mut self) -> Option<&mut Child> {
+        self.own.as_mut()?.child.as_mut()
+    }
+}
+
+impl Own {
+    fn prepare(&self) -> Result<()> {
+        let data = self.dir.join("data");
+        fs::create_dir_all(&self.dir).doing(|| format!("making {}", self.dir.display()))?;
+        if !data.join("meta.properties").exists() {
+            self.installation.format(&data)?;
+        }
+        let write = |name: &str, text: &str| {
+            fs::write(self.dir.join(name), text).doing(|| format!("writing {name} for Kafka"))
+        };
+        write("server.properties", &server_properties(&data, self.options))?;
+        write("log4j2.properties", LOGGING)
+    }
+
+    fn start(&mut self) -> Result<()> {
+        let mut spec = Spec::new("Kafka", self.installation.java(), &self.dir.join("kafka.log"));
+        spec.arguments = self.installation.arguments(&self.dir, self.options.heap_mb);
+        spec.arguments.push("kafka.Kafka".into());
+        spec.arguments.push(self.dir.join("server.properties").display().to_string());
+        spec.grace = Duration::from_secs(20);
+        let mut child = Child::start(spec)?;
+        // The broker opens its listener only once the controller has let it in.
+        let port = self.options.port;
+        child.wait_until(START, || ports::answers(port))?;
+        self.child = Some(child);
+        Ok(())
+    }
+}
+
+pub(crate) const LOGGING: &str = "\
+rootLogger.level = warn
+rootLogger.appenderRef.err.ref = err
+appender.err.type = Console
+appender.err.name = err
+appender.err.target = SYSTEM_ERR
+appender.err.layout.type = PatternLayout
+appender.err.layout.pattern = %d{ISO8601} %p %c{1}: %m%n
+";
+
+/// The settings of the one-machine form. On a cluster durability comes from three replicas, and
+/// the short session is not used.
+pub(crate) fn server_properties(data: &Path, options: Options) -> String {
+    let Options { port, controller_port, .. } = options;
+    format!(
+        "process.roles=broker,controller\n\
+         node.id=1\n\
+         listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}\n\
+         advertised.listeners=PLAINTEXT://127.0.0.1:{port}\n\
+         controller.listener.names=CONTROLLER\n\
+         controller.quorum.voters=1@127.0.0.1:{controller_port}\n\
+         log.dirs={}\n\
+         auto.create.topics.enable=false\n\
+         offsets.topic.num.partitions=4\n\
+         offsets.topic.replication.factor=1\n\
+         transaction.state.log.num.partitions=4\n\
+         transaction.state.log.replication.factor=1\n\
+         transaction.state.log.min.isr=1\n\
+         share.coordinator.state.topic.replication.factor=1\n\
+         share.coordinator.state.topic.min.isr=1\n\
+         group.initial.rebalance.delay.ms=0\n\
+         log.cleaner.threads=1\n\
+         log.cleaner.dedupe.buffer.size=4194304\n\
+         # After kill -9 a broker is let in again once its former session has lapsed.\n\
+         broker.session.timeout.ms=1500\n\
+         broker.heartbeat.interval.ms=300\n",
+        data.display()
+    )
+}
+
+/// The `meta.properties` of a fresh data folder.
+pub(crate) fn meta_properties() -> String {
+    format!("node.id=1\ndirectory.id={}\nversion=1\ncluster.id={}\n", id(), id())
+}

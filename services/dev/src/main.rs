@@ -1,0 +1,86 @@
+//! `dev`: the stack on one machine. See `dev --help`.
+
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use clap::{Parser, Subcommand};
+use dev::{Cache, clickhouse, engine, fetch, guard};
+
+#[derive(Parser)]
+#[command(about = "The whole stack on one machine: real Kafka, real ClickHouse and the services")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Fetch Kafka and ClickHouse into the cache, checking every file.
+    Fetch {
+        /// Also what only the tests need: the Python client's packages and a browser.
+        #[arg(long)]
+        tests: bool,
+    },
+    /// Run a command that ends when this process's standard input closes.
+    Guard {
+        /// How long the command has to stop before it is killed, in milliseconds.
+        #[arg(long, default_value_t = 10_000)]
+        grace_ms: u64,
+        /// The command.
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
+    /// Serve ClickHouse from the library until standard input closes or SIGTERM.
+    ClickhouseServer {
+        /// The library; the one in the cache otherwise, fetched if need be.
+        #[arg(long)]
+        library: Option<PathBuf>,
+        /// The folder for settings and data; the user is `app`, its password in `app.password`.
+        #[arg(long)]
+        path: PathBuf,
+        /// The port for HTTP.
+        #[arg(long, default_value_t = 18_123)]
+        http_port: u16,
+        /// The port for the native protocol, closed otherwise. Anyone on this machine may log in
+        /// there as `default`.
+        #[arg(long)]
+        tcp_port: Option<u16>,
+        /// What the server may use altogether, in megabytes.
+        #[arg(long, default_value_t = 1_024)]
+        memory_mb: u32,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("dev: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Fetch { tests } => {
+            let cache = Cache::open()?;
+            fetch::servers(&cache)?;
+            if tests {
+                fetch::tests(&cache);
+            }
+        }
+        Command::Guard { grace_ms, command } => {
+            let code = guard::run(&command, Duration::from_millis(grace_ms))?;
+            // The whole code: `ExitCode` takes the same range.
+            return Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)));
+        }
+        Command::ClickhouseServer { library, path, http_port, tcp_port, memory_mb } => {
+            let library = match library {
+                Some(library) => library,
+                None => fetch::clickhouse(&Cache::open()?)?,
+            };
+            engine::serve(&library, &path, clickhouse::Options { http_port, tcp_port, memory_mb })?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
