@@ -13,15 +13,12 @@ pub fn find(name: &str) -> Result<PathBuf> {
     let named = env::var_os("PP_BIN_DIR").map(PathBuf::from);
     // A test or bench runs from `target/<profile>/deps`, one folder below the programs.
     let around = own.ancestors().skip(1).take(2).map(PathBuf::from);
-    named
-        .into_iter()
-        .chain(around)
-        .map(|folder| folder.join(name))
-        .find(|path| path.is_file())
-        .ok_or_else(|| Error::Missing {
+    named.into_iter().chain(around).map(|folder| folder.join(name)).find(|path| path.is_file()).ok_or_else(|| {
+        Error::Missing {
             tool: "one of our own programs",
             hint: format!("build {name} with: cargo build --release --bins"),
-        })
+        }
+    })
 }
 
 /// This crate's own program.

@@ -30,10 +30,7 @@ impl Cache {
             (None, Some(caches), _) => caches.join("performance-platform"),
             (None, None, Some(home)) => home.join(".cache/performance-platform"),
             (None, None, None) => {
-                return Err(Error::Missing {
-                    tool: "a cache folder",
-                    hint: "set PP_CACHE or HOME".into(),
-                });
+                return Err(Error::Missing { tool: "a cache folder", hint: "set PP_CACHE or HOME".into() });
             }
         };
         Self::at(&root)
@@ -78,9 +75,8 @@ impl Cache {
         self.sweep();
         let temporary = self.root.join(format!(".tmp-{entry}-{}", process::id()));
         fs::create_dir(&temporary).doing(|| format!("making {}", temporary.display()))?;
-        let built = build(&temporary).and_then(|()| {
-            fs::rename(&temporary, &path).doing(|| format!("renaming to {}", path.display()))
-        });
+        let built = build(&temporary)
+            .and_then(|()| fs::rename(&temporary, &path).doing(|| format!("renaming to {}", path.display())));
         if built.is_err() {
             self.sweep();
         }
@@ -118,7 +114,11 @@ fn set(name: &str) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::atomic::{AtomicU32, Ordering}, thread, time::Duration};
+    use std::{
+        sync::atomic::{AtomicU32, Ordering},
+        thread,
+        time::Duration,
+    };
 
     use super::*;
 

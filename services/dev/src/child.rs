@@ -9,7 +9,7 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
     process::{self, ChildStdin, ChildStdout, Command, ExitStatus, Stdio},
-    sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
     thread,
     time::{Duration, Instant},
 };
@@ -264,15 +264,16 @@ fn open_log(path: &Path) -> Result<File> {
     OpenOptions::new().create(true).append(true).open(path).doing(|| format!("opening {}", path.display()))
 }
 
-/// Copies the child's output into its log, the first line being the guard's.
+/// Copies the child's output into its log, and takes the guard's line out of it. The child may
+/// have printed before the guard came to say its pid.
 fn copy(out: ChildStdout, mut log: File, pids: &SyncSender<u32>, lines: &SyncSender<String>) {
-    let mut out = BufReader::new(out).lines();
-    if let Some(Ok(first)) = out.next()
-        && let Some(pid) = guard_pid(&first)
-    {
-        drop(pids.send(pid));
-    }
-    for line in out.map_while(|line| line.ok()) {
+    let mut named = false;
+    for line in BufReader::new(out).lines().map_while(Result::ok) {
+        if let Some(pid) = guard_pid(&line).filter(|_| !named) {
+            named = true;
+            let _ = pids.send(pid);
+            continue;
+        }
         // The log is for reading afterwards and the lines are for who asks: neither may stop the
         // child from running.
         drop(writeln!(log, "{line}"));

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The user the services log in as.
-pub const USER: &str = "app";
+pub(crate) const USER: &str = "app";
 
 /// The engines our user may make tables with: the MergeTree family and those that only refer to
 /// tables or keep nothing, and Kafka, for the comparison with ClickHouse's own consumer.
@@ -48,19 +48,19 @@ const ENGINES: [&str; 18] = [
 
 /// Where the library's settings are.
 #[must_use]
-pub fn library_file(dir: &Path) -> PathBuf {
+pub(crate) fn library_file(dir: &Path) -> PathBuf {
     dir.join("library.xml")
 }
 
 /// Where a server binary's settings are.
 #[must_use]
-pub fn server_file(dir: &Path) -> PathBuf {
+pub(crate) fn server_file(dir: &Path) -> PathBuf {
     dir.join("server.xml")
 }
 
 /// Where the data is: absolute, because the library takes nothing else.
 #[must_use]
-pub fn data(dir: &Path) -> PathBuf {
+pub(crate) fn data(dir: &Path) -> PathBuf {
     dir.join("data")
 }
 
@@ -69,7 +69,7 @@ pub fn data(dir: &Path) -> PathBuf {
 ///
 /// # Errors
 /// When the folder or a file cannot be written, or its path has characters XML reserves.
-pub fn prepare(dir: &Path, options: Options) -> Result<String> {
+pub(crate) fn prepare(dir: &Path, options: Options) -> Result<String> {
     fs::create_dir_all(data(dir)).doing(|| format!("making {}", dir.display()))?;
     let dir = dir.canonicalize().doing(|| dir.display().to_string())?;
     if dir.to_string_lossy().contains(['<', '>', '&']) {
@@ -149,7 +149,7 @@ fn users(password: &str) -> String {
         "<clickhouse>
   <profiles><default/></profiles>
   <quotas>
-    <start><interval><duration>3153600000</duration><queries>2</queries></interval></start>
+    <start><interval><duration>2000000000</duration><queries>2</queries></interval></start>
     <default/>
   </quotas>
   <users>

@@ -93,7 +93,8 @@ fn arguments(dir: &Path, options: Options, pipe: c_int) -> Result<Vec<CString>> 
 fn close_when_told(open_end: PipeWriter) -> Result<()> {
     let open_end = Arc::new(Mutex::new(Some(open_end)));
     let close = |shared: &Mutex<Option<PipeWriter>>| drop(shared.lock().unwrap_or_else(PoisonError::into_inner).take());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("listening for signals")?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("listening for signals")?;
     let (mut terminate, mut interrupt) = {
         let _inside = runtime.enter();
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)

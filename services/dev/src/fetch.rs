@@ -61,7 +61,7 @@ pub fn kafka(cache: &Cache) -> Result<Installation> {
     let entry = format!("kafka-{}-{}", VERSION, short_sum(JARS.as_bytes()));
     cache.place(&entry, |into| {
         let maven = tools::require(tools::MAVEN)?;
-        let started = begin(&format!("Kafka {}: fetching with Maven", VERSION));
+        let started = begin(&format!("Kafka {VERSION}: fetching with Maven"));
         fs::write(into.join("pom.xml"), POM).doing(|| "writing pom.xml".into())?;
         let mut command = Command::new(maven);
         command.args(["-B", "-ntp", "-q", "-C", "-f"]).arg(into.join("pom.xml"));
@@ -70,7 +70,7 @@ pub fn kafka(cache: &Cache) -> Result<Installation> {
         tools::run(&mut command)?;
         fs::remove_file(into.join("pom.xml")).doing(|| "removing pom.xml".into())?;
         let count = check_jars(into)?;
-        end(started, &format!("Kafka {}: {count} jars, every sum checked", VERSION));
+        end(started, &format!("Kafka {VERSION}: {count} jars, every sum checked"));
         Ok(())
     })?;
     Installation::new(cache, java, &entry)

@@ -5,8 +5,8 @@
 //! (kill -9 included), it asks the child to stop, waits a bounded time, and kills it. So no child
 //! outlives its parent. It ends as its child ended, and never starts it again.
 //!
-//! Protocol: the first line on standard output is `{"guard":{"pid":N}}`, N being the child's; all
-//! else there is the child's. Each line on standard input is a signal for the child's group:
+//! Protocol: one line on standard output is `{"guard":{"pid":N}}`, N being the child's, at the
+//! latest after what the child prints at once; all else there is the child's. Each line on standard input is a signal for the child's group:
 //! `TERM`, `KILL`, `STOP` or `CONT`.
 
 use std::{io::Write as _, process::Stdio, time::Duration};
@@ -92,7 +92,7 @@ fn obey(group: Pid, order: &str) {
 
 /// A group that is gone already needs no signal.
 fn send(group: Pid, signal: Signal) {
-    drop(killpg(group, signal));
+    let _ = killpg(group, signal);
 }
 
 async fn stop(child: &mut Child, group: Pid, grace: Duration) -> Result<i32> {

@@ -121,9 +121,8 @@ impl Own {
         if !data.join("meta.properties").exists() {
             self.installation.format(&data)?;
         }
-        let write = |name: &str, text: &str| {
-            fs::write(self.dir.join(name), text).doing(|| format!("writing {name} for Kafka"))
-        };
+        let write =
+            |name: &str, text: &str| fs::write(self.dir.join(name), text).doing(|| format!("writing {name} for Kafka"));
         write("server.properties", &server_properties(&data, self.options))?;
         write("log4j2.properties", LOGGING)
     }

@@ -36,9 +36,7 @@ pub const CHROMIUM: Tool = Tool { name: "chromium", debian: &["chromium"], brew:
 /// The program on the PATH, if it is there.
 #[must_use]
 pub fn find(name: &str) -> Option<PathBuf> {
-    env::split_paths(&env::var_os("PATH")?)
-        .map(|folder| folder.join(name))
-        .find(|path| path.is_file())
+    env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join(name)).find(|path| path.is_file())
 }
 
 /// The program, installed first where that is allowed.
