@@ -4,8 +4,10 @@
 //! Invariant: nothing outside this crate reads or writes a wire field. It never does IO and knows no clock.
 
 mod bridge;
+mod pack;
 
 pub use bridge::{Stamp, decode_record, encode_record, parse_event};
+pub use pack::{Pack, PackedCell, decode_pack, encode_pack};
 
 /// `performance.v1`: the public contract.
 #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
