@@ -1,1 +1,97 @@
-//! Kafka in, ClickHouse and the live topic out.
+#![doc = include_str!("../README.md")]
+
+pub mod books;
+pub mod config;
+pub mod consumer;
+pub mod counter;
+pub mod ids;
+pub mod live;
+pub mod metrics;
+pub mod native;
+pub mod owned;
+pub mod pipeline;
+pub mod provision;
+pub mod reader;
+pub mod rows;
+pub mod schema;
+pub mod store;
+pub mod writer;
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use prometheus_client::registry::Registry;
+use runtime::admin::{self, Health};
+use runtime::backoff::Backoff;
+use runtime::clickhouse::Store;
+use runtime::shutdown::Shutdown;
+use runtime::telemetry::Listening;
+use runtime::topics::{Admin, Topic};
+use tokio::sync::mpsc;
+
+use crate::config::Config;
+
+/// Runs the service until `shutdown`: admin port, checks, writer, counting loop.
+///
+/// # Errors
+/// A port that is taken, topics or tables that differ from what is expected, a source that needs a person.
+pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
+    let mut registry = Registry::default();
+    let metrics = metrics::Metrics::new(&mut registry);
+    let health = Health::default();
+    let admin = admin::start(&config.admin, registry, health.clone(), shutdown.clone()).await?;
+    Listening { service: "aggregator", admin: Some(admin), ..Listening::default() }.announce();
+
+    let (epoch, rules) = provision::rules(&config)?;
+    let Some(store) = checked(&config, rules.partitions, &health, &shutdown).await? else { return Ok(()) };
+
+    let publisher = live::Publisher::new(&config.kafka, &config.topics.live).context("live producer")?;
+    let stall = writer::Stall::default();
+    let (flushes, to_write) = mpsc::channel(1);
+    let (written, done) = mpsc::unbounded_channel();
+    let writer = writer::run(store.clone(), publisher.acked(), stall.clone(), metrics.clone(), to_write, written);
+    let writer = tokio::spawn(writer);
+    let books = books::watch(store.clone(), config.counting.check_ms, metrics.clone(), shutdown.clone());
+    tokio::spawn(books);
+
+    health.not_ready("waiting for partitions");
+    let consumer = consumer::join(&config.kafka, &config.group, &config.topics.events).context("consumer")?;
+    let tasks = tokio::runtime::Handle::current();
+    let wiring =
+        pipeline::Wiring { config, epoch, store, tasks, consumer, publisher, flushes, done, stall, health, metrics };
+    let counting = tokio::task::spawn_blocking(move || pipeline::run(wiring, &shutdown));
+    let result = counting.await.context("the counting loop ended early")?;
+    // What the writer still holds is counted again after the next start.
+    writer.abort();
+    Ok(result?)
+}
+
+/// Waits for Kafka and ClickHouse, then checks topics and tables; `None` if told to stop meanwhile.
+async fn checked(
+    config: &Config,
+    partitions: u16,
+    health: &Health,
+    shutdown: &Shutdown,
+) -> anyhow::Result<Option<Store>> {
+    let topics = [Topic::events(&config.topics, partitions), Topic::live(&config.topics)];
+    let admin = Admin::new(&config.kafka)?;
+    let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(3));
+    while !shutdown.is_stopping() {
+        let reason = match admin.check(&topics).await {
+            Ok(()) => match Store::connect(&config.clickhouse).await {
+                Ok(store) => match schema::check(&store).await {
+                    Ok(()) => return Ok(Some(store)),
+                    Err(schema::Error::Store(error)) if error.is_retryable() => error.to_string(),
+                    Err(error) => return Err(error).context("tables"),
+                },
+                Err(error) if error.is_retryable() => error.to_string(),
+                Err(error) => return Err(error).context("ClickHouse"),
+            },
+            Err(error) if error.is_retryable() => error.to_string(),
+            Err(error) => return Err(error).context("topics"),
+        };
+        health.not_ready(reason);
+        tokio::time::sleep(backoff.next_wait()).await;
+    }
+    Ok(None)
+}

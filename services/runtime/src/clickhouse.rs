@@ -7,11 +7,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use clickhouse::query::Query;
 use clickhouse::{Client, Compression};
 use serde::Deserialize;
 
-pub use clickhouse::{Row, error::Error as ClientError};
+pub use clickhouse::error::Error as ClientError;
+pub use clickhouse::query::Query;
 
 /// Where ClickHouse is.
 #[derive(Debug, Clone, Deserialize)]
@@ -131,7 +131,6 @@ impl Store {
     }
 
     /// A read-only query; `{cells}` and `{figures}` stand for the databases, `?` and `bind` for values.
-    #[must_use]
     pub fn query(&self, sql: &str) -> Query {
         self.reader.query(&self.named(sql))
     }
@@ -145,6 +144,25 @@ impl Store {
         T: clickhouse::RowOwned + clickhouse::RowRead,
     {
         within(self.config.read_ms_max, doing, query.fetch_all::<T>()).await
+    }
+
+    /// Hands each row of a query made with [`Store::query`] to `each`, as it comes; for answers too large to hold. The
+    /// limit of time holds for the wait before each row, not for the whole. Returns the number of rows.
+    ///
+    /// # Errors
+    /// No row in time, or a refusal.
+    pub async fn each<T>(&self, doing: &'static str, query: Query, mut each: impl FnMut(T)) -> Result<u64, Error>
+    where
+        T: clickhouse::RowOwned + clickhouse::RowRead,
+    {
+        let query = query.with_setting("max_execution_time", "0");
+        let mut rows = query.fetch::<T>().map_err(|source| Error::Client { doing, source })?;
+        let mut n = 0;
+        while let Some(row) = within(self.config.read_ms_max, doing, rows.next()).await? {
+            each(row);
+            n += 1;
+        }
+        Ok(n)
     }
 
     /// Inserts one body in the format named, such as `Native`, into a table of the cells database.

@@ -1,0 +1,81 @@
+//! The configuration; `config/aggregator.toml` is its reference.
+
+use std::path::PathBuf;
+
+use runtime::{admin, clickhouse, kafka, telemetry, topics};
+use serde::Deserialize;
+
+/// The text of `config/aggregator.toml`.
+pub const DEFAULTS: &str = include_str!("../../../config/aggregator.toml");
+
+/// All of it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Logs.
+    pub log: telemetry::Config,
+    /// Health and metrics.
+    pub admin: admin::Config,
+    /// Brokers.
+    pub kafka: kafka::Config,
+    /// Consumer group.
+    pub group: Group,
+    /// Names of topics.
+    pub topics: topics::Names,
+    /// How topics are created.
+    pub provision: Provision,
+    /// The store.
+    pub clickhouse: clickhouse::Config,
+    /// How tables are created.
+    pub schema: crate::schema::Config,
+    /// Where the rules are.
+    pub rules: RulesFile,
+    /// Pace and bounds of the counting loop.
+    pub counting: Counting,
+}
+
+/// The consumer group.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Group {
+    /// Shared by all instances.
+    pub id: String,
+    /// Of this instance alone, and the same after a restart: it then gets its partitions back without a rebalance.
+    pub instance_id: String,
+    /// After this time without a sign of life the partitions go to others, milliseconds.
+    pub session_timeout_ms: u32,
+}
+
+/// How `aggregator provision` creates topics.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provision {
+    /// Replicas of each partition.
+    pub replication: i32,
+    /// Replicas that must have a record before it counts as written.
+    pub min_in_sync: i32,
+}
+
+/// Where the rules are.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RulesFile {
+    /// A file in the form of `config/rules.toml`; absent = the ones in the binary.
+    pub file: Option<PathBuf>,
+}
+
+/// Pace and bounds of the counting loop.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Counting {
+    /// Changed cells go to the live topic this often, milliseconds.
+    pub tick_ms: u64,
+    /// Everything goes to the store this often, milliseconds.
+    pub flush_ms: u64,
+    /// … or when so many records have been counted.
+    pub flush_rows_max: usize,
+    /// With so many records counted and not yet in the store no more are fetched.
+    pub unstored_rows_max: usize,
+    /// The stored books are checked this often, milliseconds.
+    pub check_ms: u64,
+}

@@ -1,0 +1,142 @@
+//! The consumer of the events topic: who owns which partition, and how far the log reaches.
+//!
+//! Invariant: an assigned partition is paused until its state is read; Kafka's committed offset never decides where
+//! counting goes on, the ledger does.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::statistics::Statistics;
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{ClientContext, Offset, TopicPartitionList};
+
+use crate::config;
+
+/// A change of ownership.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// These partitions are ours now, and paused.
+    Assigned(Vec<u16>),
+    /// These are not ours any more.
+    Revoked(Vec<u16>),
+}
+
+/// What the callbacks leave for the loop.
+#[derive(Debug, Default)]
+pub struct Shared {
+    changes: Mutex<Vec<Change>>,
+    log_ends: Mutex<BTreeMap<u16, u64>>,
+}
+
+/// The consumer's callbacks.
+#[derive(Debug, Clone, Default)]
+pub struct Context(Arc<Shared>);
+
+/// A consumer with our callbacks.
+pub type Consumer = BaseConsumer<Context>;
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Context {
+    /// Changes of ownership since the last call, in order.
+    #[must_use]
+    pub fn take_changes(&self) -> Vec<Change> {
+        std::mem::take(&mut *locked(&self.0.changes))
+    }
+
+    /// One past the last record of a partition, as far as known.
+    #[must_use]
+    pub fn log_end(&self, partition: u16) -> u64 {
+        locked(&self.0.log_ends).get(&partition).copied().unwrap_or(0)
+    }
+
+    /// Remembers an end of the log that was read otherwise.
+    pub fn saw_log_end(&self, partition: u16, end: u64) {
+        let mut ends = locked(&self.0.log_ends);
+        let known = ends.entry(partition).or_default();
+        *known = end.max(*known);
+    }
+}
+
+impl ClientContext for Context {
+    fn stats(&self, statistics: Statistics) {
+        for topic in statistics.topics.values() {
+            for (number, partition) in &topic.partitions {
+                if let (Ok(number), Ok(end)) = (u16::try_from(*number), u64::try_from(partition.ls_offset)) {
+                    self.saw_log_end(number, end);
+                }
+            }
+        }
+    }
+}
+
+impl ConsumerContext for Context {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, event: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        let partitions = || list.elements().iter().filter_map(|e| u16::try_from(e.partition()).ok()).collect();
+        let result = match event {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
+                locked(&self.0.changes).push(Change::Assigned(partitions()));
+                assign_paused(consumer, list)
+            }
+            _ => {
+                locked(&self.0.changes).push(Change::Revoked(partitions()));
+                consumer.incremental_unassign(list)
+            }
+        };
+        if let Err(error) = result {
+            tracing::error!(%error, "rebalance failed");
+        }
+    }
+}
+
+/// Any position will do: the loop seeks to the ledger's end before it resumes. A logical offset keeps librdkafka from
+/// asking for a committed one.
+fn assign_paused(consumer: &BaseConsumer<Context>, list: &mut TopicPartitionList) -> Result<(), KafkaError> {
+    list.set_all_offsets(Offset::Beginning)?;
+    consumer.incremental_assign(list)?;
+    consumer.pause(list)
+}
+
+/// Joins the group.
+///
+/// # Errors
+/// If the settings make no consumer.
+pub fn join(kafka: &runtime::kafka::Config, group: &config::Group, topic: &str) -> Result<Consumer, KafkaError> {
+    let mut settings = kafka.consumer("aggregator");
+    settings
+        .set("group.id", &group.id)
+        .set("group.instance.id", &group.instance_id)
+        .set("session.timeout.ms", group.session_timeout_ms.to_string())
+        .set("heartbeat.interval.ms", (group.session_timeout_ms / 4).max(100).to_string())
+        .set("max.poll.interval.ms", "300000")
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("queued.min.messages", "200000")
+        .set("queued.max.messages.kbytes", "65536")
+        .set("statistics.interval.ms", "500");
+    let consumer: Consumer = settings.create_with_context(Context::default())?;
+    consumer.subscribe(&[topic])?;
+    Ok(consumer)
+}
+
+/// A list of one partition.
+#[must_use]
+pub fn one(topic: &str, partition: u16) -> TopicPartitionList {
+    let mut list = TopicPartitionList::new();
+    list.add_partition(topic, i32::from(partition));
+    list
+}
+
+/// First offset that the log still has, and one past its last.
+///
+/// # Errors
+/// If the brokers do not answer.
+pub fn bounds(consumer: &Consumer, topic: &str, partition: u16) -> Result<(u64, u64), KafkaError> {
+    let limit = Duration::from_secs(5);
+    let (low, high) = consumer.fetch_watermarks(topic, i32::from(partition), limit)?;
+    Ok((low.max(0).cast_unsigned(), high.max(0).cast_unsigned()))
+}

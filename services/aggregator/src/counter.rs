@@ -1,0 +1,439 @@
+//! The counting core: one source, record by record, in the order of the log.
+//!
+//! Invariants:
+//! - the outcome of a record is a function of the log up to it and of the rules; nothing else is asked;
+//! - a cell holds the absolute totals of its accepted records up to its own applied offset, and a record at or below
+//!   that offset is never added again: a replay, a second owner or a restart cannot change a figure;
+//! - every key at or after `resident` is in memory or has no accepted record below the next offset.
+//!
+//! It never does IO, reads a clock or waits: what it needs from the store it names, and goes on when it has it.
+
+use domain::cell::{CellKey, Measures, Slice, slices_of};
+use domain::event::Event;
+use domain::outcome::Outcome;
+use domain::rules::{self, Book, Rules};
+use domain::source::{ServiceNumber, Source, partition_of};
+use domain::time::Period;
+use hashbrown::HashMap;
+/// A cell as it is stored and published.
+pub use proto::PackedCell as Cell;
+use proto::Stamp;
+
+use crate::ids::{Ids, Seen};
+
+/// A record of the log, decoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Its place in the partition.
+    pub offset: u64,
+    /// Broker's append time, unix milliseconds.
+    pub appended_at_ms: i64,
+    /// The event and the collector's stamp; `None` if it could not be decoded.
+    pub content: Option<(Event, Stamp)>,
+}
+
+/// A cell in memory.
+#[derive(Debug, Clone)]
+struct Slot {
+    measures: Measures,
+    /// One past the last record that the measures include.
+    applied_end: u64,
+    /// Not yet handed to the store.
+    dirty: bool,
+    /// Not yet published; holds the registers that rose since, if it is a page.
+    changed: bool,
+    risen: Vec<u16>,
+}
+
+/// Records by outcome, absolute, up to an offset.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// By [`Outcome`] number less one.
+    pub records: [u64; Outcome::ALL.len()],
+    /// One past the last record that is in it.
+    pub applied_end: u64,
+    /// Append time of the last record, unix milliseconds; 0 before the first.
+    pub appended_at_ms: i64,
+}
+
+impl Ledger {
+    /// Records with an outcome.
+    #[must_use]
+    pub const fn of(&self, outcome: Outcome) -> u64 {
+        self.records[outcome.number() as usize - 1]
+    }
+
+    /// What the books lack: records that have been applied less records that have an outcome. 0 unless something is
+    /// wrong.
+    #[must_use]
+    pub fn difference(&self) -> i64 {
+        self.applied_end.cast_signed() - self.records.iter().sum::<u64>().cast_signed()
+    }
+
+    fn add(&mut self, outcome: Outcome, records: u64, end: u64, appended_at_ms: i64) {
+        self.records[usize::from(outcome.number()) - 1] += records;
+        self.applied_end = end;
+        self.appended_at_ms = self.appended_at_ms.max(appended_at_ms);
+    }
+}
+
+/// From which index on every cell is in memory, by length of period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resident {
+    /// Minutes since 1970.
+    pub minute: u32,
+    /// Hours since 1970.
+    pub hour: u32,
+    /// London days since 1970.
+    pub day: u32,
+}
+
+impl Resident {
+    /// Everything is in memory.
+    pub const ALL: Self = Self { minute: 0, hour: 0, day: 0 };
+
+    /// What is kept in memory at an append time: the last hour and a half, three hours and two days.
+    #[must_use]
+    pub fn at(appended_at_ms: i64) -> Self {
+        let index = |period: Period, back: u32| period.index_at(appended_at_ms.max(0)).saturating_sub(back);
+        Self { minute: index(Period::Minute, 90), hour: index(Period::Hour, 3), day: index(Period::Day, 2) }
+    }
+
+    const fn of(&self, period: Period) -> u32 {
+        match period {
+            Period::Minute => self.minute,
+            Period::Hour => self.hour,
+            Period::Day => self.day,
+        }
+    }
+
+    fn join(self, other: Self) -> Self {
+        Self { minute: self.minute.max(other.minute), hour: self.hour.max(other.hour), day: self.day.max(other.day) }
+    }
+}
+
+/// What the store knows of a source: enough to go on counting.
+#[derive(Debug)]
+pub struct Resume {
+    /// The ledger, read before anything below.
+    pub ledger: Ledger,
+    /// Where to go on; at most the ledger's end.
+    pub start: u64,
+    /// Ids accepted below `start`, within the window.
+    pub ids: Ids,
+    /// Every cell at or after `resident`.
+    pub cells: Vec<Cell>,
+    /// See [`Resident`].
+    pub resident: Resident,
+}
+
+/// What became of a call to [`Counter::apply`].
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The record has its outcome and is counted.
+    Counted(Outcome),
+    /// Nothing was changed: these cells must be read and handed to [`Counter::install`] first.
+    Needs(Vec<CellKey>),
+}
+
+/// Why a source cannot go on.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The rules at the next offset are not known.
+    #[error("{source_name} stops at offset {offset}: {rules}")]
+    Rules {
+        /// Which source.
+        source_name: Source,
+        /// Where.
+        offset: u64,
+        /// Why.
+        rules: rules::Error,
+    },
+    /// A record does not follow the last one.
+    #[error("{source_name}: offset {found} where {expected} was expected")]
+    Gap {
+        /// Which source.
+        source_name: Source,
+        /// The next offset.
+        expected: u64,
+        /// The one that came.
+        found: u64,
+    },
+}
+
+/// Counts one source.
+#[derive(Debug)]
+pub struct Counter {
+    source: Source,
+    book: Book,
+    next: u64,
+    ids: Ids,
+    cells: HashMap<CellKey, Slot>,
+    resident: Resident,
+    ledger: Ledger,
+    dirty: Vec<CellKey>,
+    changed: Vec<CellKey>,
+    received_at_ms: i64,
+}
+
+impl Counter {
+    /// Goes on from what the store knows.
+    #[must_use]
+    pub fn new(source: Source, book: Book, resume: Resume) -> Self {
+        let mut counter = Self {
+            source,
+            book,
+            next: resume.start,
+            ids: resume.ids,
+            cells: HashMap::new(),
+            resident: resume.resident,
+            ledger: resume.ledger,
+            dirty: Vec::new(),
+            changed: Vec::new(),
+            received_at_ms: 0,
+        };
+        counter.install(resume.cells, &[]);
+        counter
+    }
+
+    /// Which source.
+    #[must_use]
+    pub const fn source(&self) -> Source {
+        self.source
+    }
+
+    /// The offset of the record that comes next.
+    #[must_use]
+    pub const fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// The books up to [`Counter::next`], or further after a rewind.
+    #[must_use]
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// When the collector received the last applied event, unix milliseconds; 0 before the first.
+    #[must_use]
+    pub const fn received_at_ms(&self) -> i64 {
+        self.received_at_ms
+    }
+
+    /// Number of cells and of ids in memory.
+    #[must_use]
+    pub fn sizes(&self) -> (usize, usize) {
+        (self.cells.len(), self.ids.len())
+    }
+
+    /// Takes cells from the store. `asked` are keys of which those that did not come have no version yet.
+    pub fn install(&mut self, cells: Vec<Cell>, asked: &[CellKey]) {
+        for cell in cells {
+            let slot = Slot {
+                measures: cell.measures,
+                applied_end: cell.applied_offset + 1,
+                dirty: false,
+                changed: false,
+                risen: Vec::new(),
+            };
+            // A cell in memory is never older than the store's.
+            self.cells.entry(cell.key).or_insert(slot);
+        }
+        for key in asked {
+            self.cells.entry(*key).or_insert_with(|| fresh(key.slice));
+        }
+    }
+
+    /// Decides the outcome of the next record and counts it, or says what it needs and changes nothing.
+    ///
+    /// # Errors
+    /// A record that does not follow the last one, or rules that this program does not know.
+    pub fn apply(&mut self, record: &Record) -> Result<Step, Error> {
+        if record.offset != self.next {
+            return Err(Error::Gap { source_name: self.source, expected: self.next, found: record.offset });
+        }
+        let outcome = {
+            let (rules, _) = self.book.at(record.offset).map_err(|rules| Error::Rules {
+                source_name: self.source,
+                offset: record.offset,
+                rules,
+            })?;
+            decide(self.source, rules, &self.ids, record)
+        };
+        let missing = self.missing(record, outcome);
+        if !missing.is_empty() {
+            return Ok(Step::Needs(missing));
+        }
+        self.count(record, outcome);
+        Ok(Step::Counted(outcome))
+    }
+
+    /// Records that the log no longer has: everything from the next offset up to `until` is expired.
+    pub fn expire(&mut self, until: u64) {
+        if until > self.next {
+            if until > self.ledger.applied_end {
+                let lost = until - self.ledger.applied_end;
+                let at = self.ledger.appended_at_ms;
+                self.ledger.add(Outcome::Expired, lost, until, at);
+            }
+            self.next = until;
+        }
+    }
+
+    fn missing(&self, record: &Record, outcome: Outcome) -> Vec<CellKey> {
+        let mut missing = Vec::new();
+        self.for_each_key(record, outcome, |key| {
+            if key.index < self.resident.of(key.period) && !self.cells.contains_key(&key) {
+                missing.push(key);
+            }
+        });
+        missing
+    }
+
+    /// Every cell in which a record with this outcome is counted.
+    fn for_each_key(&self, record: &Record, outcome: Outcome, mut each: impl FnMut(CellKey)) {
+        let service = record.content.as_ref().map_or(ServiceNumber::UNKNOWN, |(event, _)| event.service);
+        let hour = Period::Hour.index_at(record.appended_at_ms);
+        each(CellKey { period: Period::Hour, index: hour, service, slice: Slice::Ledger { outcome } });
+        let (Outcome::Accepted, Some((event, _))) = (outcome, &record.content) else { return };
+        let Ok((rules, _)) = self.book.at(record.offset) else { return };
+        for period in Period::ALL {
+            if rules.is_kept(period, event.occurred_at_ms, record.appended_at_ms) {
+                let index = period.index_at(event.occurred_at_ms);
+                for slice in slices_of(event) {
+                    each(CellKey { period, index, service, slice });
+                }
+            }
+        }
+    }
+
+    fn count(&mut self, record: &Record, outcome: Outcome) {
+        let mut keys = [None; 10];
+        let mut n = 0;
+        self.for_each_key(record, outcome, |key| {
+            keys[n] = Some(key);
+            n += 1;
+        });
+        for key in keys.into_iter().flatten() {
+            self.count_in(key, record);
+        }
+        if let Some((event, stamp)) = &record.content {
+            if outcome == Outcome::Accepted {
+                let seen = Seen { appended_at_ms: record.appended_at_ms, content: event.content };
+                self.ids.insert(event.id, seen);
+            }
+            self.received_at_ms = stamp.received_at_ms;
+        }
+        if record.offset >= self.ledger.applied_end {
+            self.ledger.add(outcome, 1, record.offset + 1, record.appended_at_ms);
+        }
+        self.next = record.offset + 1;
+    }
+
+    fn count_in(&mut self, key: CellKey, record: &Record) {
+        let slot = self.cells.entry(key).or_insert_with(|| fresh(key.slice));
+        if record.offset < slot.applied_end {
+            return;
+        }
+        slot.applied_end = record.offset + 1;
+        match (&mut slot.measures, &record.content) {
+            (Measures::Number(n), _) => *n += 1,
+            (Measures::Views(views), Some((event, _))) => count_view(views, &mut slot.risen, event),
+            (measures, Some((event, _))) => measures.count(event),
+            (Measures::Counts(_) | Measures::Views(_), None) => {}
+        }
+        if !slot.dirty {
+            slot.dirty = true;
+            self.dirty.push(key);
+        }
+        if !slot.changed && !matches!(key.slice, Slice::Ledger { .. }) {
+            slot.changed = true;
+            self.changed.push(key);
+        }
+    }
+
+    /// The cells that changed since the last call, for the live topic. Of registers only those that rose.
+    pub fn take_changed(&mut self) -> Vec<Cell> {
+        let keys = std::mem::take(&mut self.changed);
+        let mut cells = Vec::with_capacity(keys.len());
+        for key in keys {
+            let Some(slot) = self.cells.get_mut(&key) else { continue };
+            slot.changed = false;
+            let measures = match &slot.measures {
+                Measures::Views(views) => {
+                    let mut part = domain::cell::Views { views: views.views, ..Default::default() };
+                    for register in slot.risen.drain(..) {
+                        part.visitors.raise(register, views.visitors.rank(register));
+                    }
+                    Measures::Views(part)
+                }
+                whole => whole.clone(),
+            };
+            cells.push(Cell { key, measures, applied_offset: slot.applied_end - 1 });
+        }
+        cells
+    }
+
+    /// The cells that changed since the last call, for the store. They must reach it, with the ledger as it is now,
+    /// before anything that is taken later.
+    pub fn take_dirty(&mut self) -> Vec<Cell> {
+        let keys = std::mem::take(&mut self.dirty);
+        let mut cells = Vec::with_capacity(keys.len());
+        for key in keys {
+            let Some(slot) = self.cells.get_mut(&key) else { continue };
+            slot.dirty = false;
+            cells.push(Cell { key, measures: slot.measures.clone(), applied_offset: slot.applied_end - 1 });
+        }
+        cells
+    }
+
+    /// Forgets cells and ids that are unlikely to be touched again. Only to be called when everything that was taken
+    /// with [`Counter::take_dirty`] is in the store: a forgotten cell is read again from there.
+    pub fn evict(&mut self) {
+        let now_ms = self.ledger.appended_at_ms;
+        self.resident = self.resident.join(Resident::at(now_ms));
+        let resident = self.resident;
+        self.cells.retain(|key, slot| slot.dirty || slot.changed || key.index >= resident.of(key.period));
+        if let Ok((rules, _)) = self.book.at(self.next) {
+            self.ids.purge(now_ms, rules.window_ms);
+        }
+    }
+}
+
+fn fresh(slice: Slice) -> Slot {
+    Slot { measures: Measures::empty(slice), applied_end: 0, dirty: false, changed: false, risen: Vec::new() }
+}
+
+fn count_view(views: &mut domain::cell::Views, risen: &mut Vec<u16>, event: &Event) {
+    if let domain::event::Body::PageView(view) = &event.body {
+        views.views += 1;
+        let (register, rank) = domain::visitors::register_of(view.visitor);
+        if views.visitors.raise(register, rank) && !risen.contains(&register) {
+            risen.push(register);
+        }
+    }
+}
+
+/// The outcome of a record: a function of the record, of what the source has accepted before it, and of the rules.
+fn decide(source: Source, rules: &Rules, ids: &Ids, record: &Record) -> Outcome {
+    let Some((event, stamp)) = &record.content else { return Outcome::Undecodable };
+    if stamp.epoch != source.epoch {
+        return Outcome::WrongEpoch;
+    }
+    let spread = rules.spread(event.service);
+    if partition_of(event.service, event.id, spread, rules.partitions) != source.partition {
+        return Outcome::Misrouted;
+    }
+    let age_ms = record.appended_at_ms - event.occurred_at_ms;
+    if -age_ms > rules.future_ms {
+        return Outcome::Future;
+    }
+    if age_ms > rules.late_ms {
+        return Outcome::Late;
+    }
+    match ids.find(event.id, record.appended_at_ms, rules.window_ms) {
+        Some(seen) if seen.content == event.content => Outcome::Duplicate,
+        Some(_) => Outcome::Conflict,
+        None => Outcome::Accepted,
+    }
+}

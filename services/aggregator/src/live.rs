@@ -1,0 +1,218 @@
+//! Changed cells on their way to the gateways: absolute, packed by source and tick, published without waiting for the
+//! store.
+//!
+//! Invariant: cells reach the store only after the live topic has them (`acked`), so whatever a restarted aggregator
+//! finds stored, the gateways have heard of.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use domain::cell::Measures;
+use domain::source::Source;
+use proto::{Pack, encode_pack};
+use rdkafka::ClientContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
+
+use crate::counter::Cell;
+
+/// A pack is closed at this many bytes: half of what a broker takes by default.
+const PACK_BYTES_MAX: usize = 512 * 1024;
+
+/// How far a source has come, as the gateways are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Where the packs of the last tick ended.
+    pub published_end: u64,
+    /// One past the last applied record.
+    pub applied_end: u64,
+    /// One past the last record in the log, as far as known.
+    pub log_end: u64,
+    /// Append time of the last applied record, unix milliseconds.
+    pub appended_at_ms: i64,
+    /// Receive time of the last applied record, unix milliseconds.
+    pub received_at_ms: i64,
+}
+
+/// The packs of one source for one tick; at least one, so that a quiet source is heard of too. Only the last one
+/// claims the new end, since the cells up to it are spread over all of them.
+#[must_use]
+pub fn packs(source: Source, progress: Progress, stalled: &str, cells: &[Cell]) -> Vec<Vec<u8>> {
+    let pack = |cells: &[Cell], applied_end: u64| {
+        encode_pack(&Pack {
+            source,
+            applied_end,
+            log_end: progress.log_end.max(progress.applied_end),
+            appended_at_ms: progress.appended_at_ms,
+            received_at_ms: progress.received_at_ms,
+            stalled: stalled.to_owned(),
+            cells: cells.to_vec(),
+        })
+    };
+    let mut packs = Vec::new();
+    let (mut from, mut bytes) = (0, 0);
+    for (at, cell) in cells.iter().enumerate() {
+        bytes += bytes_at_most(&cell.measures);
+        if bytes >= PACK_BYTES_MAX {
+            packs.push(pack(&cells[from..=at], progress.published_end));
+            (from, bytes) = (at + 1, 0);
+        }
+    }
+    packs.push(pack(&cells[from..], progress.applied_end));
+    packs
+}
+
+/// A bound on the encoded size of a cell.
+fn bytes_at_most(measures: &Measures) -> usize {
+    match measures {
+        Measures::Counts(counts) => 128 + counts.durations.len() * 12,
+        Measures::Number(_) => 64,
+        Measures::Views(views) => 64 + views.visitors.iter().count() * 4,
+    }
+}
+
+/// Counts what the brokers have taken.
+#[derive(Debug, Default)]
+struct Acks {
+    acked: Arc<AtomicU64>,
+}
+
+impl ClientContext for Acks {}
+
+impl ProducerContext for Acks {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        match result {
+            Ok(_) => {
+                self.acked.fetch_add(1, Ordering::Release);
+            }
+            // Without a time limit only a purge at the end or a fatal error gets here; the pack stays unacknowledged,
+            // and its cells will be published again after the restart.
+            Err((error, _)) => tracing::error!(%error, "a live pack was not delivered"),
+        }
+    }
+}
+
+/// Publishes packs in order.
+pub struct Publisher {
+    producer: ThreadedProducer<Acks>,
+    topic: String,
+    queue: VecDeque<Vec<u8>>,
+    sent: u64,
+    acked: Arc<AtomicU64>,
+}
+
+/// Tells how far the live topic has come.
+#[derive(Debug, Clone)]
+pub struct Acked(Arc<AtomicU64>);
+
+impl Acked {
+    /// Returns when the brokers have taken `packs` packs of this process.
+    pub async fn reached(&self, packs: u64) {
+        while self.0.load(Ordering::Acquire) < packs {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+}
+
+impl Publisher {
+    /// Connects.
+    ///
+    /// # Errors
+    /// If the settings make no producer.
+    pub fn new(kafka: &runtime::kafka::Config, topic: &str) -> Result<Self, KafkaError> {
+        let acks = Acks::default();
+        let acked = Arc::clone(&acks.acked);
+        let mut settings = kafka.producer("aggregator-live", 0);
+        settings.set("linger.ms", "1").set("message.max.bytes", "1000000");
+        let producer = settings.create_with_context(acks)?;
+        Ok(Self { producer, topic: topic.to_owned(), queue: VecDeque::new(), sent: 0, acked })
+    }
+
+    /// A handle on the acknowledgements.
+    #[must_use]
+    pub fn acked(&self) -> Acked {
+        Acked(Arc::clone(&self.acked))
+    }
+
+    /// Whether packs wait for room; nothing more should be taken from the counters until they are gone.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// Takes packs and sends what there is room for. Returns the number of packs handed over so far, with those that
+    /// wait.
+    pub fn publish(&mut self, packs: impl IntoIterator<Item = Vec<u8>>) -> u64 {
+        self.queue.extend(packs);
+        while let Some(pack) = self.queue.front() {
+            match self.producer.send(BaseRecord::<(), [u8]>::to(&self.topic).payload(pack).partition(0)) {
+                Ok(()) => {
+                    self.queue.pop_front();
+                    self.sent += 1;
+                }
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => break,
+                Err((error, _)) => {
+                    tracing::error!(%error, "a live pack cannot be sent; trying again");
+                    break;
+                }
+            }
+        }
+        self.sent + self.queue.len() as u64
+    }
+
+    /// Waits until everything is taken, or the time is over.
+    pub fn flush(&self, limit: Duration) {
+        if let Err(error) = self.producer.flush(limit) {
+            tracing::warn!(%error, "live packs were left behind");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::cell::{CellKey, Slice};
+    use domain::source::{Log, ServiceNumber};
+    use domain::time::Period;
+    use proto::decode_pack;
+
+    const SOURCE: Source = Source { log: Log::Events, epoch: 1, partition: 3 };
+
+    fn progress() -> Progress {
+        Progress { published_end: 5, applied_end: 9, log_end: 12, appended_at_ms: 1_000, received_at_ms: 900 }
+    }
+
+    fn cell(n: u16) -> Cell {
+        let slice = Slice::Counts { channel: 1 };
+        let durations = (0..100).map(|bucket| (bucket, u64::MAX)).collect();
+        let measures = Measures::Counts(domain::cell::Counts { durations, ..Default::default() });
+        let key = CellKey { period: Period::Minute, index: 1, service: ServiceNumber(n), slice };
+        Cell { key, measures, applied_offset: 8 }
+    }
+
+    #[test]
+    fn a_quiet_source_is_heard_of() {
+        let packs = packs(SOURCE, progress(), "", &[]);
+        let pack = decode_pack(&packs[0]).expect("a pack");
+        assert_eq!((packs.len(), pack.applied_end, pack.log_end, pack.source), (1, 9, 12, SOURCE));
+    }
+
+    #[test]
+    fn large_ticks_are_split_and_only_the_last_pack_claims_the_end() {
+        let cells: Vec<_> = (1..2_000).map(cell).collect();
+        let encoded = packs(SOURCE, progress(), "", &cells);
+        assert!(encoded.iter().all(|pack| pack.len() <= PACK_BYTES_MAX + 2_000));
+        let packs: Vec<_> = encoded.iter().map(|pack| decode_pack(pack).expect("a pack")).collect();
+        let (last, others) = packs.split_last().expect("packs");
+        assert!(others.len() > 1);
+        assert_eq!(last.applied_end, 9);
+        assert!(others.iter().all(|pack| pack.applied_end == 5));
+        let all: Vec<_> = packs.iter().flat_map(|pack| pack.cells.clone()).collect();
+        assert_eq!(all, cells);
+    }
+}

@@ -1,0 +1,101 @@
+//! What the aggregator reports: `aggregator_<noun>_<unit>`, labels from closed sets.
+
+use std::sync::atomic::AtomicI64;
+
+use domain::outcome::Outcome;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+/// Label of an outcome.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByOutcome {
+    outcome: &'static str,
+}
+
+/// Label of a partition.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByPartition {
+    /// Number of the partition of the events topic.
+    pub partition: u16,
+}
+
+/// Gauges by partition.
+pub type PerPartition = Family<ByPartition, Gauge<i64, AtomicI64>>;
+
+/// All metrics of the service.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    /// Records by outcome.
+    pub records: Family<ByOutcome, Counter>,
+    /// Records applied less records with an outcome; anything but 0 is an alarm.
+    pub difference: PerPartition,
+    /// Records between the last applied one and the end of the log.
+    pub lag_records: PerPartition,
+    /// Seconds since the append time of the last applied record while there is a lag, else 0.
+    pub lag_seconds: PerPartition,
+    /// Records that the log lost before they were counted.
+    pub expired: Counter,
+    /// From the collector's receipt to the cell on the live topic, seconds; the oldest event of each tick.
+    pub received_to_cell: Histogram,
+    /// One flush, from the first byte to the ledger.
+    pub flush_seconds: Histogram,
+    /// Rows in the store.
+    pub inserted_rows: Counter,
+    /// Inserts that had to be sent again.
+    pub insert_errors: Counter,
+    /// Cells in memory.
+    pub cells: Gauge,
+    /// Ids in memory.
+    pub ids: Gauge,
+    /// Partitions owned.
+    pub partitions: Gauge,
+    /// Times the store's books were found out of balance.
+    pub imbalances: Counter,
+}
+
+impl Metrics {
+    /// Registers everything.
+    #[must_use]
+    pub fn new(registry: &mut Registry) -> Self {
+        let registry = registry.sub_registry_with_prefix("aggregator");
+        let seconds = || Histogram::new(exponential_buckets(0.001, 2.0, 16));
+        let metrics = Self {
+            records: Family::default(),
+            difference: Family::default(),
+            lag_records: Family::default(),
+            lag_seconds: Family::default(),
+            expired: Counter::default(),
+            received_to_cell: seconds(),
+            flush_seconds: seconds(),
+            inserted_rows: Counter::default(),
+            insert_errors: Counter::default(),
+            cells: Gauge::default(),
+            ids: Gauge::default(),
+            partitions: Gauge::default(),
+            imbalances: Counter::default(),
+        };
+        registry.register("records", "Records by outcome", metrics.records.clone());
+        registry.register("conservation_difference", "Applied less recorded; 0 or alarm", metrics.difference.clone());
+        registry.register("lag_records", "Records not yet applied", metrics.lag_records.clone());
+        registry.register("lag_seconds", "Age of the last applied record while behind", metrics.lag_seconds.clone());
+        registry.register("expired_records", "Lost by the log before counting", metrics.expired.clone());
+        registry.register("received_to_cell_seconds", "Receipt to live topic", metrics.received_to_cell.clone());
+        registry.register("flush_seconds", "One flush into the store", metrics.flush_seconds.clone());
+        registry.register("inserted_rows", "Rows written", metrics.inserted_rows.clone());
+        registry.register("insert_errors", "Inserts sent again", metrics.insert_errors.clone());
+        registry.register("resident_cells", "Cells in memory", metrics.cells.clone());
+        registry.register("resident_ids", "Ids in memory", metrics.ids.clone());
+        registry.register("owned_partitions", "Partitions owned", metrics.partitions.clone());
+        registry.register("book_imbalances", "Times the stored books did not balance", metrics.imbalances.clone());
+        metrics
+    }
+
+    /// Counts a record.
+    pub fn record(&self, outcome: Outcome, n: u64) {
+        self.records.get_or_create(&ByOutcome { outcome: outcome.name() }).inc_by(n);
+    }
+}

@@ -1,0 +1,475 @@
+//! The counting loop, the table of contents of the service: change of owner → read state → fetch → count → publish →
+//! flush → commit.
+//!
+//! It runs on a thread of its own and never waits for the store: reads and writes are done by tasks, whose answers it
+//! picks up. While the store is away it keeps its partitions, holds a bounded number of records and then pauses.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use domain::cell::CellKey;
+use domain::outcome::Outcome;
+use domain::source::{Log, Source};
+use proto::decode_record;
+use rdkafka::consumer::{CommitMode, Consumer as _};
+use rdkafka::message::{BorrowedMessage, Message as _, Timestamp};
+use rdkafka::{Offset, TopicPartitionList};
+use runtime::admin::Health;
+use runtime::clickhouse::Store;
+use runtime::clock::now_ms;
+use runtime::shutdown::Shutdown;
+use tokio::sync::mpsc;
+
+use crate::config::Config;
+use crate::consumer::{self, Change, Consumer};
+use crate::counter::{Cell, Counter, Record};
+use crate::live::{Publisher, packs};
+use crate::metrics::{ByPartition, Metrics};
+use crate::owned::{Fetched, Next, Owned};
+use crate::reader::{self, Answer, Asker};
+use crate::rows::Raw;
+use crate::writer::{Done, Flush, Stall};
+
+/// A source that cannot go on needs a person: the process ends with this.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Stopped(pub String);
+
+/// Everything the loop is wired to.
+pub struct Wiring {
+    /// Configuration.
+    pub config: Config,
+    /// Generation of the events topic.
+    pub epoch: u16,
+    /// The store, for reads.
+    pub store: Store,
+    /// Runs the reads.
+    pub tasks: tokio::runtime::Handle,
+    /// Events.
+    pub consumer: Consumer,
+    /// Live topic.
+    pub publisher: Publisher,
+    /// To the writer: at most one flush waits there.
+    pub flushes: mpsc::Sender<Flush>,
+    /// From the writer.
+    pub done: mpsc::UnboundedReceiver<Done>,
+    /// Why nothing moves.
+    pub stall: Stall,
+    /// Health.
+    pub health: Health,
+    /// Metrics.
+    pub metrics: Metrics,
+}
+
+/// How long `poll` may wait for a record.
+const POLL: Duration = Duration::from_millis(20);
+/// Records between two looks at the clock.
+const BURST: usize = 512;
+/// Flushes between two evictions.
+const EVICT_EVERY: u64 = 16;
+/// The longest that a stop may wait for the store.
+const LAST_FLUSH: Duration = Duration::from_secs(10);
+
+enum Slot {
+    /// Its state is being read; the number tells this assignment from an earlier one.
+    Reading(u64),
+    Counting(u64, Box<Owned>),
+}
+
+struct Loop {
+    wiring: Wiring,
+    slots: BTreeMap<u16, Slot>,
+    assignments: u64,
+    answers: (mpsc::UnboundedSender<Answer>, mpsc::UnboundedReceiver<Answer>),
+    raw: Raw,
+    packs: u64,
+    is_flushing: bool,
+    is_paused: bool,
+    flushes: u64,
+}
+
+/// Counts until told to stop, then brings everything counted into the store.
+///
+/// # Errors
+/// A source that needs a person: rules that are not known, a log that is shorter than its ledger.
+pub fn run(wiring: Wiring, shutdown: &Shutdown) -> Result<(), Stopped> {
+    let tick = Duration::from_millis(wiring.config.counting.tick_ms);
+    let flush = Duration::from_millis(wiring.config.counting.flush_ms);
+    let mut this = Loop {
+        wiring,
+        slots: BTreeMap::new(),
+        assignments: 0,
+        answers: mpsc::unbounded_channel(),
+        raw: Raw::default(),
+        packs: 0,
+        is_flushing: false,
+        is_paused: false,
+        flushes: 0,
+    };
+    let (mut ticked, mut flushed) = (Instant::now(), Instant::now());
+    while !shutdown.is_stopping() {
+        this.take_changes();
+        this.take_answers()?;
+        this.take_done();
+        this.fetch()?;
+        if ticked.elapsed() >= tick {
+            ticked = Instant::now();
+            this.publish();
+        }
+        let is_due = flushed.elapsed() >= flush || this.raw.rows() >= this.wiring.config.counting.flush_rows_max;
+        if is_due && !this.is_flushing {
+            flushed = Instant::now();
+            this.publish();
+            this.flush();
+        }
+        this.hold_back();
+    }
+    this.finish();
+    Ok(())
+}
+
+impl Loop {
+    fn source(&self, partition: u16) -> Source {
+        Source { log: Log::Events, epoch: self.wiring.epoch, partition }
+    }
+
+    fn asker(&self, partition: u16, assignment: u64) -> Asker {
+        let (stall, answers) = (self.wiring.stall.clone(), self.answers.0.clone());
+        Asker { source: self.source(partition), assignment, stall, answers }
+    }
+
+    fn topic(&self) -> &str {
+        &self.wiring.config.topics.events
+    }
+
+    fn take_changes(&mut self) {
+        for change in self.wiring.consumer.context().take_changes() {
+            match change {
+                Change::Assigned(partitions) => {
+                    tracing::info!(?partitions, "partitions assigned; reading their state");
+                    for partition in partitions {
+                        self.assignments += 1;
+                        self.slots.insert(partition, Slot::Reading(self.assignments));
+                        let asker = self.asker(partition, self.assignments);
+                        self.wiring.tasks.spawn(reader::resume(self.wiring.store.clone(), asker));
+                    }
+                }
+                Change::Revoked(partitions) => {
+                    tracing::info!(?partitions, "partitions revoked");
+                    for partition in partitions {
+                        self.slots.remove(&partition);
+                    }
+                }
+            }
+            self.tell_health();
+        }
+    }
+
+    fn take_answers(&mut self) -> Result<(), Stopped> {
+        while let Ok(answer) = self.answers.1.try_recv() {
+            match answer {
+                Answer::Resume { source, assignment, resume } => {
+                    let partition = source.partition;
+                    if !matches!(self.slots.get(&partition), Some(Slot::Reading(n)) if *n == assignment) {
+                        continue;
+                    }
+                    let (book, resume) = *resume;
+                    let counter = Counter::new(source, book, resume);
+                    let (cells, ids) = counter.sizes();
+                    tracing::info!(%source, start = counter.next(), cells, ids, "counting");
+                    let mut owned = Owned::new(counter);
+                    self.position(&mut owned)?;
+                    self.slots.insert(partition, Slot::Counting(assignment, Box::new(owned)));
+                    self.tell_health();
+                }
+                Answer::Cells { source, assignment, cells, asked } => {
+                    self.install(source, assignment, cells, &asked)?;
+                }
+                Answer::Stop(reason) => return Err(Stopped(reason)),
+            }
+        }
+        Ok(())
+    }
+
+    fn install(&mut self, source: Source, assignment: u64, cells: Vec<Cell>, asked: &[CellKey]) -> Result<(), Stopped> {
+        let next = match self.slots.get_mut(&source.partition) {
+            Some(Slot::Counting(n, owned)) if *n == assignment => {
+                let metrics = &self.wiring.metrics;
+                owned.install(cells, asked, &mut self.raw, &mut |outcome| metrics.record(outcome, 1))
+            }
+            _ => return Ok(()),
+        };
+        self.follow(source.partition, next)
+    }
+
+    /// Puts the consumer where the counter stands and lets it run.
+    fn position(&self, owned: &mut Owned) -> Result<(), Stopped> {
+        let source = owned.counter.source();
+        let (low, high) = loop {
+            match consumer::bounds(&self.wiring.consumer, self.topic(), source.partition) {
+                Ok(bounds) => break bounds,
+                Err(error) => tracing::warn!(%source, %error, "asking for the bounds of the log; trying again"),
+            }
+        };
+        self.wiring.consumer.context().saw_log_end(source.partition, high);
+        let next = owned.counter.next();
+        if high < next {
+            return Err(Stopped(format!(
+                "{source}: the log ends at {high} but the ledger has applied {next} records. The topic was re-created or \
+                 cut: give it a new epoch in the rules, or restore it"
+            )));
+        }
+        if low > next {
+            tracing::error!(%source, lost = low - next, "the log no longer has these records: expired");
+            self.wiring.metrics.expired.inc_by(low - next);
+            self.wiring.metrics.record(Outcome::Expired, low - next);
+            owned.counter.expire(low);
+        }
+        self.seek(source.partition, owned.counter.next());
+        Ok(())
+    }
+
+    fn seek(&self, partition: u16, offset: u64) {
+        let (topic, number) = (self.topic(), i32::from(partition));
+        let target = Offset::Offset(offset.cast_signed());
+        for _ in 0..100 {
+            match self.wiring.consumer.seek(topic, number, target, Duration::from_secs(5)) {
+                Ok(()) => break,
+                // Just assigned: the fetcher is not running yet.
+                Err(error) => {
+                    tracing::debug!(partition, offset, %error, "seek; trying again");
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+            }
+        }
+        if !self.is_paused
+            && let Err(error) = self.wiring.consumer.resume(&consumer::one(topic, partition))
+        {
+            tracing::error!(partition, %error, "cannot resume");
+        }
+    }
+
+    fn fetch(&mut self) -> Result<(), Stopped> {
+        let mut wait = POLL;
+        for _ in 0..BURST {
+            let (partition, next) = match self.wiring.consumer.poll(wait) {
+                None => break,
+                Some(Err(error)) => {
+                    tracing::warn!(%error, "fetching");
+                    break;
+                }
+                Some(Ok(message)) => {
+                    let partition = message.partition() as u16;
+                    let Some(Slot::Counting(_, owned)) = self.slots.get_mut(&partition) else { continue };
+                    let metrics = &self.wiring.metrics;
+                    let fetched = fetched(&message)?;
+                    (partition, owned.offer(fetched, &mut self.raw, &mut |outcome| metrics.record(outcome, 1)))
+                }
+            };
+            wait = Duration::ZERO;
+            self.follow(partition, next)?;
+        }
+        Ok(())
+    }
+
+    fn follow(&mut self, partition: u16, next: Next) -> Result<(), Stopped> {
+        let source = self.source(partition);
+        match next {
+            Next::Continue => {}
+            Next::Read(keys) => {
+                let Some(Slot::Counting(assignment, _)) = self.slots.get(&partition) else { return Ok(()) };
+                let asker = self.asker(partition, *assignment);
+                self.wiring.tasks.spawn(reader::cells(self.wiring.store.clone(), asker, keys));
+            }
+            Next::Seek => {
+                if let Some(Slot::Counting(assignment, mut owned)) = self.slots.remove(&partition) {
+                    tracing::warn!(%source, next = owned.counter.next(), "a record is missing; reading on from here");
+                    if owned.is_clear() {
+                        self.position(&mut owned)?;
+                    }
+                    self.slots.insert(partition, Slot::Counting(assignment, owned));
+                }
+            }
+            Next::Stop(reason) => return Err(Stopped(reason)),
+        }
+        Ok(())
+    }
+
+    /// Publishes what changed since the last tick, and how far each source has come.
+    fn publish(&mut self) {
+        if self.wiring.publisher.is_full() {
+            self.packs = self.wiring.publisher.publish([]);
+            return;
+        }
+        let stalled = self.wiring.stall.reason();
+        let now = now_ms();
+        for (partition, slot) in &mut self.slots {
+            let Slot::Counting(_, owned) = slot else { continue };
+            let progress = owned.progress(self.wiring.consumer.context().log_end(*partition));
+            let cells = owned.counter.take_changed();
+            self.packs = self.wiring.publisher.publish(packs(owned.counter.source(), progress, &stalled, &cells));
+            owned.published_end = progress.applied_end;
+            if let Some(received) = owned.oldest_received_ms.take() {
+                self.wiring.metrics.received_to_cell.observe((now - received).max(0) as f64 / 1_000.0);
+            }
+        }
+    }
+
+    /// Hands everything counted to the writer.
+    fn flush(&mut self) {
+        let mut flush = Flush { raw: Raw::default(), cells: Vec::new(), ledgers: Vec::new(), packs: self.packs };
+        for slot in self.slots.values_mut() {
+            let Slot::Counting(_, owned) = slot else { continue };
+            if owned.has_moved() {
+                let source = owned.counter.source();
+                flush.cells.extend(owned.counter.take_dirty().into_iter().map(|cell| (source, cell)));
+                flush.ledgers.push((source, owned.counter.ledger().clone()));
+                owned.flushed_end = owned.counter.ledger().applied_end;
+            }
+        }
+        self.report();
+        if flush.ledgers.is_empty() && self.raw.rows() == 0 {
+            return;
+        }
+        std::mem::swap(&mut flush.raw, &mut self.raw);
+        self.is_flushing = self.wiring.flushes.try_send(flush).is_ok();
+    }
+
+    fn take_done(&mut self) {
+        while let Ok(done) = self.wiring.done.try_recv() {
+            self.is_flushing = false;
+            self.flushes += 1;
+            self.commit(&done);
+            if self.flushes.is_multiple_of(EVICT_EVERY) {
+                for slot in self.slots.values_mut() {
+                    if let Slot::Counting(_, owned) = slot {
+                        owned.counter.evict();
+                    }
+                }
+            }
+        }
+    }
+
+    /// The commit is a low-water mark for people and tools; counting goes on from the ledger.
+    fn commit(&self, done: &Done) {
+        let mut list = TopicPartitionList::new();
+        for (source, end) in done {
+            if self.slots.contains_key(&source.partition) {
+                let offset = Offset::Offset(end.cast_signed());
+                let added = list.add_partition_offset(self.topic(), i32::from(source.partition), offset);
+                added.expect("an offset that was read is valid");
+            }
+        }
+        if list.count() > 0
+            && let Err(error) = self.wiring.consumer.commit(&list, CommitMode::Async)
+        {
+            tracing::warn!(%error, "commit; the next one covers it");
+        }
+    }
+
+    /// Pauses what cannot be taken in and resumes what can.
+    fn hold_back(&mut self) {
+        let bound = self.wiring.config.counting.unstored_rows_max;
+        let should_pause = self.raw.rows() >= bound || (self.is_paused && self.is_flushing);
+        if should_pause != self.is_paused {
+            self.is_paused = should_pause;
+            let all: Vec<_> = self.slots.keys().copied().collect();
+            tracing::debug!(should_pause, "holding back");
+            self.set_paused(&all, should_pause);
+        }
+        let mut changes = Vec::new();
+        for (partition, slot) in &mut self.slots {
+            let Slot::Counting(_, owned) = slot else { continue };
+            let pause = owned.is_full() || (owned.is_paused && !owned.is_clear());
+            if pause != owned.is_paused {
+                owned.is_paused = pause;
+                changes.push((*partition, pause));
+            }
+        }
+        for (partition, pause) in changes {
+            self.set_paused(&[partition], pause || self.is_paused);
+        }
+    }
+
+    fn set_paused(&self, partitions: &[u16], pause: bool) {
+        let mut list = TopicPartitionList::new();
+        for partition in partitions {
+            let waits = |slot: Option<&Slot>| matches!(slot, Some(Slot::Counting(_, owned)) if !owned.is_paused);
+            if pause || waits(self.slots.get(partition)) {
+                list.add_partition(self.topic(), i32::from(*partition));
+            }
+        }
+        let consumer = &self.wiring.consumer;
+        let result = if pause { consumer.pause(&list) } else { consumer.resume(&list) };
+        if let Err(error) = result {
+            tracing::error!(%error, pause, "cannot pause or resume");
+        }
+    }
+
+    fn report(&self) {
+        let metrics = &self.wiring.metrics;
+        let (mut cells, mut ids, now) = (0, 0, now_ms());
+        for (partition, slot) in &self.slots {
+            let Slot::Counting(_, owned) = slot else { continue };
+            let sizes = owned.counter.sizes();
+            cells += sizes.0;
+            ids += sizes.1;
+            let label = ByPartition { partition: *partition };
+            let lag = self.wiring.consumer.context().log_end(*partition).saturating_sub(owned.counter.next());
+            let ledger = owned.counter.ledger();
+            let age = if lag == 0 { 0 } else { (now - ledger.appended_at_ms).max(0) / 1_000 };
+            metrics.difference.get_or_create(&label).set(ledger.difference());
+            metrics.lag_records.get_or_create(&label).set(lag.cast_signed());
+            metrics.lag_seconds.get_or_create(&label).set(age);
+        }
+        metrics.cells.set(cells as i64);
+        metrics.ids.set(ids as i64);
+        metrics.partitions.set(self.slots.len() as i64);
+    }
+
+    fn tell_health(&self) {
+        let reading = self.slots.values().filter(|slot| matches!(slot, Slot::Reading(_))).count();
+        if reading == 0 {
+            self.wiring.health.ready();
+        } else {
+            self.wiring.health.not_ready(format!("reading the state of {reading} partitions"));
+        }
+    }
+
+    /// Everything counted goes to the store, bounded in time; what does not arrive is counted again after the start.
+    fn finish(mut self) {
+        let until = Instant::now() + LAST_FLUSH;
+        self.publish();
+        self.wiring.publisher.flush(Duration::from_secs(2));
+        let mut is_last_sent = false;
+        while Instant::now() < until {
+            self.take_done();
+            if !self.is_flushing {
+                if is_last_sent {
+                    break;
+                }
+                self.flush();
+                is_last_sent = true;
+                if !self.is_flushing {
+                    break;
+                }
+            }
+            // Keeps callbacks and heartbeats going.
+            let _ = self.wiring.consumer.poll(Duration::from_millis(5));
+        }
+        if let Err(error) = self.wiring.consumer.commit_consumer_state(CommitMode::Sync) {
+            tracing::debug!(%error, "last commit");
+        }
+    }
+}
+
+fn fetched(message: &BorrowedMessage<'_>) -> Result<Fetched, Stopped> {
+    let Timestamp::LogAppendTime(appended_at_ms) = message.timestamp() else {
+        return Err(Stopped("the events topic does not carry append times (message.timestamp.type)".into()));
+    };
+    let payload = message.payload().unwrap_or_default();
+    let content = decode_record(payload);
+    let undecoded = if content.is_some() { Vec::new() } else { payload.to_vec() };
+    let offset = message.offset().max(0).cast_unsigned();
+    Ok(Fetched { record: Record { offset, appended_at_ms, content }, undecoded })
+}

@@ -1,0 +1,103 @@
+//! Creates what the platform needs, once and by an explicit command: topics, tables, rules. Repeatable; changes
+//! nothing that exists.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use domain::rules::Rules;
+use domain::source::{Log, Source};
+use runtime::clickhouse::Store;
+use runtime::topics::{Admin, Topic};
+
+use crate::config::Config;
+use crate::{schema, store};
+
+/// Reads the rules of the configuration: epoch and rules.
+///
+/// # Errors
+/// See [`runtime::rules::load`].
+pub fn rules(config: &Config) -> anyhow::Result<(u16, Rules)> {
+    let catalogue = domain::catalogue::Catalogue::embedded();
+    runtime::rules::load(config.rules.file.as_deref(), |id| catalogue.service_by_id(id).map(|service| service.number))
+}
+
+/// Creates what is missing, or only says what would be created; returns a line for each.
+///
+/// # Errors
+/// Brokers or store that do not answer; topics, tables or rules that differ from what is expected.
+pub async fn run(config: &Config, dry_run: bool) -> anyhow::Result<Vec<String>> {
+    let (epoch, rules) = rules(config)?;
+    let mut lines = topics(config, &rules, dry_run).await?;
+    let store = Store::connect(&config.clickhouse).await.context("ClickHouse")?;
+    let keep = (rules.keep_minute_days, rules.keep_hour_days);
+    let applied = schema::provision(&store, &config.schema, keep, dry_run).await.context("schema")?;
+    let has_tables = !dry_run || applied.is_empty();
+    lines.extend(applied);
+    if has_tables {
+        lines.extend(write_rules(&store, epoch, &rules, dry_run).await?);
+    }
+    Ok(lines)
+}
+
+async fn topics(config: &Config, rules: &Rules, dry_run: bool) -> anyhow::Result<Vec<String>> {
+    let admin = Admin::new(&config.kafka)?;
+    let topics = [Topic::events(&config.topics, rules.partitions), Topic::live(&config.topics)];
+    let mut lines = Vec::new();
+    for topic in &topics {
+        if dry_run {
+            lines.extend(admin.differences(topic).await?);
+        } else if admin.create(topic, config.provision.replication, config.provision.min_in_sync).await? {
+            lines.push(format!("topic {} created with {} partitions", topic.name, topic.partitions));
+        }
+    }
+    if !dry_run {
+        settled(&admin, &topics).await?;
+    }
+    Ok(lines)
+}
+
+/// A topic that was just created takes a moment to be seen everywhere.
+async fn settled(admin: &Admin, topics: &[Topic]) -> anyhow::Result<()> {
+    for _ in 0..20 {
+        if admin.check(topics).await.is_ok() {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    Ok(admin.check(topics).await?)
+}
+
+/// Writes the rules of sources that have none, from offset 0 on. Rules are immutable: others than the ones of the
+/// configuration stop here.
+async fn write_rules(store: &Store, epoch: u16, rules: &Rules, dry_run: bool) -> anyhow::Result<Vec<String>> {
+    let text = serde_json::to_string(rules)?;
+    let mut rows = String::new();
+    for partition in 0..rules.partitions {
+        let source = Source { log: Log::Events, epoch, partition };
+        match store::book(store, source).await {
+            Ok(book) => {
+                let (written, _) = book.at(0)?;
+                anyhow::ensure!(
+                    written == rules,
+                    "{source} has other rules than the configuration, and rules are immutable: {written:?} where \
+                     {rules:?} is configured"
+                );
+            }
+            Err(store::Error::NoRules(_)) => {
+                let row = serde_json::json!({
+                    "log": source.log as u8, "epoch": epoch, "p": partition, "from_offset": 0, "rules": text,
+                });
+                rows += &format!("{row}\n");
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let n = rows.lines().count();
+    if n == 0 {
+        return Ok(Vec::new());
+    }
+    if !dry_run {
+        store.insert("rules", "JSONEachRow", rows.into()).await?;
+    }
+    Ok(vec![format!("rules of {n} sources of epoch {epoch} {}", if dry_run { "would be written" } else { "written" })])
+}

@@ -1,0 +1,299 @@
+//! What the aggregator asks ClickHouse: where a source stands, its cells, its accepted ids, its rules.
+//!
+//! Invariant: the ledger is read first and everything else after it. What is read later may include more records than
+//! the ledger, never fewer; the applied offset of each cell and the bound on the ids make the surplus harmless.
+
+use std::collections::BTreeMap;
+
+use clickhouse::Row;
+use domain::cell::{CellKey, Counts, Dimension, Measures, Slice, Views};
+use domain::outcome::Outcome;
+use domain::rules::{Book, Rules};
+use domain::source::{EventId, ServiceNumber, Source};
+use domain::time::Period;
+use domain::visitors::Registers;
+use runtime::clickhouse::{Error as StoreError, Query, Store};
+use serde::{Deserialize, Serialize};
+
+use crate::counter::{Cell, Ledger, Resident, Resume};
+use crate::ids::{Ids, Seen};
+use crate::rows;
+
+/// Why a source cannot be taken up.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// ClickHouse.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No rules from offset 0 on.
+    #[error("{0} has no rules from offset 0 on: run `aggregator provision`")]
+    NoRules(Source),
+    /// Rules that cannot be read.
+    #[error("{0}: its rules cannot be read: {1}")]
+    BadRules(Source, serde_json::Error),
+}
+
+impl Error {
+    /// Whether the same call may succeed later.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_retryable())
+    }
+}
+
+/// The families of tables that hold cells: name, key columns, measures as arrays.
+const FAMILIES: [Family; 4] = [
+    Family {
+        table: "",
+        part: "[channel]",
+        numbers: "[started, completed, failed, abandoned, duration_ms, value_pence]",
+        durations: "durations",
+        ratings: "ratings",
+        registers: "map()",
+    },
+    Family {
+        table: "breakdown_",
+        part: "[toUInt32(channel), toUInt32(dimension), member, stage]",
+        numbers: "[n]",
+        durations: "map()",
+        ratings: "map()",
+        registers: "map()",
+    },
+    Family {
+        table: "page_",
+        part: "[page]",
+        numbers: "[views]",
+        durations: "map()",
+        ratings: "map()",
+        registers: "registers",
+    },
+    Family {
+        table: "ledger_",
+        part: "[outcome]",
+        numbers: "[n]",
+        durations: "map()",
+        ratings: "map()",
+        registers: "map()",
+    },
+];
+
+struct Family {
+    table: &'static str,
+    part: &'static str,
+    numbers: &'static str,
+    durations: &'static str,
+    ratings: &'static str,
+    registers: &'static str,
+}
+
+impl Family {
+    fn has(&self, period: Period) -> bool {
+        self.table != "ledger_" || period == Period::Hour
+    }
+
+    /// A query of this family's cells of one period; `condition` narrows them further than the source.
+    fn sql(&self, period: Period, condition: &str) -> String {
+        let (length, index) = match period {
+            Period::Minute => ("minute", "toUInt32(intDiv(toUnixTimestamp(t), 60))"),
+            Period::Hour => ("hour", "toUInt32(intDiv(toUnixTimestamp(t), 3600))"),
+            Period::Day => ("day", "toUInt32(toUInt16(d))"),
+        };
+        let Self { table, part, numbers, durations, ratings, registers } = self;
+        format!(
+            "SELECT {index} AS at, service, CAST({part}, 'Array(UInt32)') AS part, CAST({numbers}, 'Array(UInt64)') AS \
+             numbers, CAST({durations}, 'Map(UInt8, UInt64)') AS stored_durations, CAST({ratings}, 'Map(UInt8, UInt64)') \
+             AS stored_ratings, CAST({registers}, 'Map(UInt16, UInt8)') AS stored_registers, applied_offset FROM \
+             {{cells}}.unmerged_{table}{length} FINAL WHERE log = ? AND epoch = ? AND p = ? AND {condition}"
+        )
+    }
+
+    fn slice(&self, part: &[u32]) -> Option<Slice> {
+        let at = |n: usize| part.get(n).copied();
+        let byte = |n: usize| at(n).and_then(|value| u8::try_from(value).ok());
+        Some(match self.table {
+            "" => Slice::Counts { channel: byte(0)? },
+            "breakdown_" => Slice::Breakdown {
+                channel: byte(0)?,
+                dimension: Dimension::from_number(at(1)?)?,
+                member: byte(2)?,
+                stage: byte(3)?,
+            },
+            "page_" => Slice::Page { page: at(0)? },
+            _ => Slice::Ledger { outcome: Outcome::from_number(byte(0)?)? },
+        })
+    }
+}
+
+/// A cell of any family.
+#[derive(Debug, Row, Serialize, Deserialize)]
+struct Stored {
+    at: u32,
+    service: u16,
+    part: Vec<u32>,
+    numbers: Vec<u64>,
+    stored_durations: Vec<(u8, u64)>,
+    stored_ratings: Vec<(u8, u64)>,
+    stored_registers: Vec<(u16, u8)>,
+    applied_offset: u64,
+}
+
+impl Stored {
+    fn into_cell(self, family: &Family, period: Period) -> Option<Cell> {
+        let slice = family.slice(&self.part)?;
+        let number = |n: usize| self.numbers.get(n).copied().unwrap_or(0);
+        let measures = match slice {
+            Slice::Counts { .. } => {
+                let mut ratings = [0; 5];
+                for (rating, n) in &self.stored_ratings {
+                    *ratings.get_mut(usize::from(*rating).checked_sub(1)?)? = *n;
+                }
+                let mut durations = self.stored_durations;
+                durations.sort_unstable();
+                let stages = [number(0), number(1), number(2), number(3)];
+                let (duration_ms, value_pence) =
+                    (self.numbers.get(4).copied().unwrap_or(0), self.numbers.get(5).copied().unwrap_or(0));
+                Measures::Counts(Counts { stages, duration_ms, value_pence, durations, ratings })
+            }
+            Slice::Page { .. } => {
+                let mut visitors = Registers::default();
+                for (register, rank) in self.stored_registers {
+                    visitors.raise(register, rank);
+                }
+                Measures::Views(Views { views: self.numbers.first().copied().unwrap_or(0), visitors })
+            }
+            Slice::Breakdown { .. } | Slice::Ledger { .. } => Measures::Number(number(0)),
+        };
+        let key = CellKey { period, index: self.at, service: ServiceNumber(self.service), slice };
+        Some(Cell { key, measures, applied_offset: self.applied_offset })
+    }
+}
+
+fn bound(store: &Store, sql: &str, source: Source) -> Query {
+    store.query(sql).bind(source.log as u8).bind(source.epoch).bind(source.partition)
+}
+
+/// Everything needed to go on counting a source.
+///
+/// # Errors
+/// ClickHouse.
+pub async fn resume(store: &Store, source: Source, book: &Book) -> Result<Resume, Error> {
+    let ledger = ledger(store, source).await?;
+    let start = ledger.applied_end;
+    // A source without a ledger has no cell and no id that could matter: everything is decided anew from offset 0.
+    if start == 0 {
+        return Ok(Resume { ledger, start, ids: Ids::default(), cells: Vec::new(), resident: Resident::ALL });
+    }
+    let resident = Resident::at(ledger.appended_at_ms);
+    let cells = resident_cells(store, source, resident).await?;
+    let window_ms = book.at(start).map_or(i64::MAX, |(rules, _)| rules.window_ms);
+    let ids = ids(store, source, start, ledger.appended_at_ms.saturating_sub(window_ms)).await?;
+    Ok(Resume { ledger, start, ids, cells, resident })
+}
+
+/// The books of a source as they are stored.
+///
+/// # Errors
+/// ClickHouse.
+pub async fn ledger(store: &Store, source: Source) -> Result<Ledger, Error> {
+    let sql = "SELECT outcome, n, applied_offset, toUnixTimestamp64Milli(appended_at) FROM {cells}.unmerged_ledger FINAL \
+               WHERE log = ? AND epoch = ? AND p = ?";
+    let rows: Vec<(u8, u64, u64, i64)> = store.rows("reading the ledger", bound(store, sql, source)).await?;
+    let mut ledger = Ledger::default();
+    for (number, n, applied_offset, appended_at_ms) in rows {
+        if let Some(outcome) = Outcome::from_number(number) {
+            ledger.records[usize::from(outcome.number()) - 1] = n;
+        }
+        ledger.applied_end = ledger.applied_end.max(applied_offset + 1);
+        ledger.appended_at_ms = ledger.appended_at_ms.max(appended_at_ms);
+    }
+    Ok(ledger)
+}
+
+async fn resident_cells(store: &Store, source: Source, resident: Resident) -> Result<Vec<Cell>, Error> {
+    let mut cells = Vec::new();
+    for family in &FAMILIES {
+        for period in Period::ALL.into_iter().filter(|period| family.has(*period)) {
+            let condition = match period {
+                Period::Minute => format!("t >= fromUnixTimestamp({})", u64::from(resident.minute) * 60),
+                Period::Hour => format!(
+                    "t >= fromUnixTimestamp({0}) AND toDate(t) >= toDate(fromUnixTimestamp({0}))",
+                    u64::from(resident.hour) * 3_600
+                ),
+                Period::Day => format!("d >= toDate({})", resident.day),
+            };
+            let query = bound(store, &family.sql(period, &condition), source);
+            let rows: Vec<Stored> = store.rows("reading recent cells", query).await?;
+            cells.extend(rows.into_iter().filter_map(|row| row.into_cell(family, period)));
+        }
+    }
+    Ok(cells)
+}
+
+/// The stored versions of these keys of a source; a key that is not among them has none.
+///
+/// # Errors
+/// ClickHouse.
+pub async fn cells(store: &Store, source: Source, keys: &[CellKey]) -> Result<Vec<Cell>, Error> {
+    let mut by_table: BTreeMap<&str, Vec<&CellKey>> = BTreeMap::new();
+    for key in keys {
+        by_table.entry(rows::table_of(key)).or_default().push(key);
+    }
+    let mut cells = Vec::new();
+    for (table, keys) in by_table {
+        let period = keys[0].period;
+        let name = table.trim_start_matches("unmerged_");
+        let found = FAMILIES.iter().find(|f| name.starts_with(f.table) && !f.table.is_empty());
+        let family = found.unwrap_or(&FAMILIES[0]);
+        let pairs: Vec<String> = keys
+            .iter()
+            .map(|key| match period {
+                Period::Day => format!("(toDate({}), {})", key.index, key.service.0),
+                _ => format!("(fromUnixTimestamp({}), {})", period.start_ms(key.index) / 1_000, key.service.0),
+            })
+            .collect();
+        let time = if period == Period::Day { "d" } else { "t" };
+        let condition = format!("({time}, service) IN ({})", pairs.join(", "));
+        let query = bound(store, &family.sql(period, &condition), source);
+        let rows: Vec<Stored> = store.rows("reading older cells", query).await?;
+        let read = rows.into_iter().filter_map(|row| row.into_cell(family, period));
+        cells.extend(read.filter(|cell| keys.contains(&&cell.key)));
+    }
+    Ok(cells)
+}
+
+/// An accepted event in raw.
+#[derive(Debug, Row, Serialize, Deserialize)]
+struct Accepted {
+    id: [u8; 16],
+    appended_at_ms: i64,
+    content: u64,
+}
+
+/// The ids that a source accepted below `start`, appended at `from_ms` or later.
+async fn ids(store: &Store, source: Source, start: u64, from_ms: i64) -> Result<Ids, Error> {
+    let sql = "SELECT UUIDToNum(raw.id) AS id, toUnixTimestamp64Milli(appended_at) AS appended_at_ms, content FROM {cells}.raw WHERE log = ? AND epoch \
+               = ? AND p = ? AND offset < ? AND outcome = 1 AND appended_at >= fromUnixTimestamp64Milli(?)";
+    let query = bound(store, sql, source).bind(start).bind(from_ms.max(0));
+    let mut ids = Ids::default();
+    store
+        .each("reading accepted ids", query, |row: Accepted| {
+            let seen = Seen { appended_at_ms: row.appended_at_ms, content: row.content };
+            ids.load(EventId(u128::from_be_bytes(row.id)), seen);
+        })
+        .await?;
+    Ok(ids)
+}
+
+/// The rules of a source.
+///
+/// # Errors
+/// ClickHouse, or rules that are missing or cannot be read.
+pub async fn book(store: &Store, source: Source) -> Result<Book, Error> {
+    let sql = "SELECT from_offset, rules FROM {cells}.rules WHERE log = ? AND epoch = ? AND p = ? ORDER BY from_offset";
+    let rows: Vec<(u64, String)> = store.rows("reading the rules", bound(store, sql, source)).await?;
+    let sets = rows
+        .into_iter()
+        .map(|(from, text)| Ok((from, serde_json::from_str::<Rules>(&text).map_err(|e| Error::BadRules(source, e))?)))
+        .collect::<Result<Vec<_>, Error>>()?;
+    Book::new(sets).ok_or(Error::NoRules(source))
+}
