@@ -55,18 +55,18 @@ impl Spec {
 /// A running child. Dropping it kills it: stop it first where it should end in order.
 #[derive(Debug)]
 pub struct Child {
-    name: String,
+    spec: Spec,
     guard: process::Child,
     orders: Option<ChildStdin>,
     pid: u32,
     lines: Receiver<String>,
-    log: PathBuf,
-    grace: Duration,
     exit: Option<String>,
 }
 
 /// How long a line of the child's may wait to be read, in lines, before it is only in the log.
 const LINES_KEPT: usize = 256;
+/// A log larger than this is put aside when its program is started again.
+const LOG_BYTES: u64 = 32 << 20;
 
 impl Child {
     /// Starts the child and waits until the guard has named its pid.
@@ -90,8 +90,7 @@ impl Child {
         let (pids, pid) = sync_channel(1);
         let (sender, lines) = sync_channel(LINES_KEPT);
         thread::spawn(move || copy(out, log, &pids, &sender));
-        let mut child =
-            Self { name: spec.name, guard, orders, pid: 0, lines, log: spec.log, grace: spec.grace, exit: None };
+        let mut child = Self { spec, guard, orders, pid: 0, lines, exit: None };
         match pid.recv_timeout(Duration::from_secs(10)) {
             Ok(pid) => child.pid = pid,
             Err(_) => return Err(child.ended_error()),
@@ -105,16 +104,22 @@ impl Child {
         self.pid
     }
 
+    /// What it was started with.
+    #[must_use]
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
     /// The name it goes by.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        &self.spec.name
     }
 
     /// The file with all it printed.
     #[must_use]
     pub fn log(&self) -> &Path {
-        &self.log
+        &self.spec.log
     }
 
     /// The next line of its standard output; `None` when none came in time or it ended.
@@ -157,7 +162,7 @@ impl Child {
     pub fn stop(&mut self) -> String {
         self.order("TERM");
         self.order("CONT");
-        if let Some(exit) = self.wait(self.grace) {
+        if let Some(exit) = self.wait(self.spec.grace) {
             return exit;
         }
         self.kill()
@@ -187,22 +192,22 @@ impl Child {
     /// The last lines it printed.
     #[must_use]
     pub fn tail(&self, lines: usize) -> String {
-        tail(&self.log, lines)
+        tail(&self.spec.log, lines)
     }
 
     /// The error that says it ended by itself.
     pub fn ended_error(&mut self) -> Error {
         let exit = self.wait(Duration::from_secs(2)).unwrap_or_else(|| "it does not answer".into());
-        Error::Ended { name: self.name.clone(), exit, log: self.log.clone(), tail: self.tail(15) }
+        Error::Ended { name: self.spec.name.clone(), exit, log: self.spec.log.clone(), tail: self.tail(15) }
     }
 
     /// The error that says it was not ready in time.
     #[must_use]
     pub fn late_error(&self, after: Duration) -> Error {
         Error::NotReady {
-            name: self.name.clone(),
+            name: self.spec.name.clone(),
             seconds: after.as_secs(),
-            log: self.log.clone(),
+            log: self.spec.log.clone(),
             tail: self.tail(15),
         }
     }
@@ -260,6 +265,10 @@ pub fn tail(log: &Path, lines: usize) -> String {
 fn open_log(path: &Path) -> Result<File> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).doing(|| format!("making {}", folder.display()))?;
+    }
+    // One former log is kept: enough to see what went before, and a bound on the disk.
+    if fs::metadata(path).is_ok_and(|meta| meta.len() > LOG_BYTES) {
+        drop(fs::rename(path, path.with_extension("log.old")));
     }
     OpenOptions::new().create(true).append(true).open(path).doing(|| format!("opening {}", path.display()))
 }

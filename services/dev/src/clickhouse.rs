@@ -103,6 +103,12 @@ impl ClickHouse {
         Some(self.own.as_ref()?.child.as_ref()?.pid())
     }
 
+    /// The port of its native protocol, where it was asked for.
+    #[must_use]
+    pub fn tcp_port(&self) -> Option<u16> {
+        self.own.as_ref()?.options.tcp_port
+    }
+
     /// Kills the server with SIGKILL.
     ///
     /// # Errors
@@ -124,6 +130,17 @@ impl ClickHouse {
         let own = self.own.as_mut().ok_or(Error::External("ClickHouse"))?;
         own.child = None;
         own.start()
+    }
+
+    /// Like [`ClickHouse::restart`], but without waiting until it is ready.
+    ///
+    /// # Errors
+    /// When the server is external or cannot be started at all.
+    pub fn respawn(&mut self) -> Result<()> {
+        let own = self.own.as_mut().ok_or(Error::External("ClickHouse"))?;
+        own.child = None;
+        own.child = Some(Child::start(own.spec()?)?);
+        Ok(())
     }
 
     /// Stops the server in order. An external one is left alone.

@@ -78,7 +78,7 @@ pub(crate) fn prepare(dir: &Path, options: Options) -> Result<String> {
     }
     let password = password(&dir.join("app.password"))?;
     let write = |path: &Path, text: &str| fs::write(path, text).doing(|| format!("writing {}", path.display()));
-    write(&dir.join("users.xml"), &users(&password))?;
+    write(&dir.join("users.xml"), &users(&password, options))?;
     write(&library_file(&dir), &settings(&dir, options, ""))?;
     let server = format!(
         "  <listen_host>127.0.0.1</listen_host>\n  <http_port>{}</http_port>\n  <path>{}/</path>\n  \
@@ -133,7 +133,9 @@ fn settings(dir: &Path, options: Options, more: &str) -> String {
     )
 }
 
-fn users(password: &str) -> String {
+fn users(password: &str, options: Options) -> String {
+    // One to open each listener's kind, one that keeps the server running.
+    let start_up = 2 + u8::from(options.tcp_port.is_some());
     let mut grants = vec![
         "SHOW, SELECT, INSERT, ALTER, CREATE DATABASE, CREATE TABLE, CREATE VIEW, CREATE DICTIONARY, \
          CREATE TEMPORARY TABLE, DROP, TRUNCATE, OPTIMIZE, KILL QUERY, dictGet, CLUSTER, SYSTEM MERGES, \
@@ -149,7 +151,7 @@ fn users(password: &str) -> String {
         "<clickhouse>
   <profiles><default/></profiles>
   <quotas>
-    <start><interval><duration>2000000000</duration><queries>2</queries></interval></start>
+    <start><interval><duration>2000000000</duration><queries>{start_up}</queries></interval></start>
     <default/>
   </quotas>
   <users>

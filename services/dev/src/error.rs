@@ -76,6 +76,12 @@ pub enum Error {
         /// The setting that changes it.
         setting: &'static str,
     },
+    /// A setting that makes no sense.
+    #[error("{0}")]
+    Setting(String),
+    /// Another run has the data.
+    #[error("{} is in use by a run that has not ended: stop it, or choose another folder with PP_DATA", .0.display())]
+    InUse(PathBuf),
     /// A server that is not ours cannot be killed or restarted from here.
     #[error("{0} is an external server: it is not started, stopped or killed from here")]
     External(&'static str),

@@ -238,10 +238,10 @@ mod tests {
     #[test]
     fn the_committed_list_names_the_broker_and_its_log_back_end() {
         let jars = list(JARS);
-        assert!(jars.contains_key(&format!("kafka_2.13-{}.jar", VERSION)));
+        assert!(jars.contains_key(&format!("kafka_2.13-{VERSION}.jar")));
         assert!(jars.contains_key("log4j-slf4j-impl-2.24.3.jar"));
         assert!(jars.values().all(|sum| sum.len() == 64));
-        assert!(POM.contains(&format!("<version>{}</version>", VERSION)));
+        assert!(POM.contains(&format!("<version>{VERSION}</version>")));
     }
 
     #[test]

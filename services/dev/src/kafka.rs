@@ -101,6 +101,17 @@ impl Kafka {
         own.start()
     }
 
+    /// Like [`Kafka::restart`], but without waiting until it is ready.
+    ///
+    /// # Errors
+    /// When the broker is external or cannot be started at all.
+    pub fn respawn(&mut self) -> Result<()> {
+        let own = self.own.as_mut().ok_or(Error::External("Kafka"))?;
+        own.child = None;
+        own.child = Some(Child::start(own.spec())?);
+        Ok(())
+    }
+
     /// Stops the broker in order. An external one is left alone.
     pub fn stop(&mut self) {
         if let Some(mut child) = self.own.as_mut().and_then(|own| own.child.take()) {
@@ -127,13 +138,17 @@ impl Own {
         write("log4j2.properties", LOGGING)
     }
 
-    fn start(&mut self) -> Result<()> {
+    fn spec(&self) -> Spec {
         let mut spec = Spec::new("Kafka", self.installation.java(), &self.dir.join("kafka.log"));
         spec.arguments = self.installation.arguments(&self.dir, self.options.heap_mb);
         spec.arguments.push("kafka.Kafka".into());
         spec.arguments.push(self.dir.join("server.properties").display().to_string());
         spec.grace = Duration::from_secs(20);
-        let mut child = Child::start(spec)?;
+        spec
+    }
+
+    fn start(&mut self) -> Result<()> {
+        let mut child = Child::start(self.spec())?;
         // The broker opens its listener only once the controller has let it in.
         let port = self.options.port;
         child.wait_until(START, || ports::answers(port))?;

@@ -19,6 +19,7 @@ pub mod http;
 pub mod kafka;
 pub mod kafka_install;
 pub mod ports;
+pub mod run;
 pub mod servers;
 pub mod service;
 pub mod tools;

@@ -3,7 +3,10 @@
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
-use dev::{Cache, clickhouse, engine, fetch, guard};
+use dev::{
+    Cache, clickhouse, engine, fetch, guard,
+    run::{self, Plan},
+};
 
 #[derive(Parser)]
 #[command(about = "The whole stack on one machine: real Kafka, real ClickHouse and the services")]
@@ -14,6 +17,12 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Start Kafka, ClickHouse and all services, and stop them with Ctrl-C. SIMULATOR=off leaves the
+    /// simulator out, RATE sets its events a second, PP_DATA the folder for the data; KAFKA_BROKERS
+    /// and CLICKHOUSE_URL (with CLICKHOUSE_USER and CLICKHOUSE_PASSWORD) name servers to use instead.
+    Run,
+    /// Forget the data of all runs.
+    CleanData,
     /// Fetch Kafka and ClickHouse into the cache, checking every file.
     Fetch {
         /// Also what only the tests need: the Python client's packages and a browser.
@@ -51,7 +60,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    match run(Arguments::parse().command) {
+    match obey(Arguments::parse().command) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("dev: {error:#}");
@@ -60,8 +69,13 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> anyhow::Result<ExitCode> {
+fn obey(command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Run => {
+            fetch::servers(&Cache::open()?)?;
+            run::run(&Plan::from_env(&run::data_folder()?)?)?;
+        }
+        Command::CleanData => run::clean_data(&run::data_folder()?)?,
         Command::Fetch { tests } => {
             let cache = Cache::open()?;
             fetch::servers(&cache)?;

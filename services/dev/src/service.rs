@@ -173,9 +173,16 @@ impl Service {
         self.child.resume();
     }
 
-    /// The child, to be watched.
-    pub fn child(&mut self) -> &mut Child {
-        &mut self.child
+    /// The name it goes by.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.child.name()
+    }
+
+    /// The child alone, for who watches it from now on.
+    #[must_use]
+    pub fn into_child(self) -> Child {
+        self.child
     }
 }
 

@@ -1,5 +1,6 @@
 //! The one-machine form against the real servers: started, killed, started again, and never left
 //! running. Each test starts what it needs on free ports in a temporary folder.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::{
     env,
@@ -141,7 +142,9 @@ fn the_application_may_do_what_provisioning_needs_and_not_leave_its_databases() 
     for allowed in [
         "CREATE DATABASE c",
         "CREATE DATABASE f",
-        &format!("CREATE TABLE c.m (t DateTime('UTC'), service UInt16, n SimpleAggregateFunction(max, UInt64)) ENGINE = {engine}"),
+        &format!(
+            "CREATE TABLE c.m (t DateTime('UTC'), service UInt16, n SimpleAggregateFunction(max, UInt64)) ENGINE = {engine}"
+        ),
         "CREATE VIEW f.m DEFINER = app SQL SECURITY DEFINER AS SELECT * FROM c.m FINAL",
         "CREATE TABLE c.k (n UInt64) ENGINE = Kafka('127.0.0.1:1', 't', 'g', 'JSONEachRow')",
         "CREATE TABLE c.s (n UInt64) ENGINE = SummingMergeTree ORDER BY n",
@@ -174,6 +177,20 @@ fn the_application_may_do_what_provisioning_needs_and_not_leave_its_databases() 
         let answer = clickhouse.query(refused);
         assert!(answer.is_err(), "{refused}: {answer:?}");
     }
+}
+
+#[test]
+fn two_servers_reach_each_other_over_the_native_protocol() {
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let options = Options { clickhouse_tcp: true, ..Options::clickhouse_only() };
+    let [mut here, mut there] = dirs.each_ref().map(|dir| Servers::start(dir.path(), &options).unwrap());
+    let there = there.clickhouse();
+    there.query("CREATE DATABASE d").unwrap();
+    there.query("CREATE TABLE d.n (n UInt8) ENGINE = MergeTree ORDER BY n").unwrap();
+    there.query("INSERT INTO d.n VALUES (1), (2)").unwrap();
+    let (port, password) = (there.tcp_port().unwrap(), there.password());
+    let sql = format!("SELECT sum(n) FROM remote('127.0.0.1:{port}', d.n, 'app', '{password}')");
+    assert_eq!(here.clickhouse().query(&sql).unwrap(), "3\n");
 }
 
 #[test]

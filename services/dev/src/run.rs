@@ -1,0 +1,154 @@
+//! `dev run`: Kafka, ClickHouse and all services on one machine, until told to stop.
+//!
+//! The order is fixed: servers, topics and tables, services, simulator; and back. What it starts
+//! ends with it, however it ends, and the data stays for the next run. It says what it does on
+//! standard output, the last line of the start being `ready {json}`.
+
+mod demo;
+mod plan;
+mod stop;
+mod supervise;
+
+use std::{
+    fs::{self, File},
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+pub use plan::{Plan, data_folder};
+use stop::Stop;
+use supervise::{Member, Supervisor};
+
+use crate::{
+    error::{Doing as _, Error, Result},
+    servers::Servers,
+    service::{Service, run_to_end},
+};
+
+/// How long the services may take until they are ready: the gateway reads a day first.
+const READY: Duration = Duration::from_secs(120);
+
+/// Prints a line; a reader that has gone away is no reason to stop before the parent watch says so.
+pub(crate) fn say(line: &str) {
+    use std::io::Write as _;
+    let mut out = std::io::stdout();
+    drop(writeln!(out, "{line}").and_then(|()| out.flush()));
+}
+
+/// Starts everything, says where it is, keeps it running, and stops it in order when told to.
+///
+/// # Errors
+/// When something cannot be started: what it is, and what to do.
+pub fn run(plan: &Plan) -> Result<()> {
+    let started = Instant::now();
+    let stop = Stop::listen()?;
+    let _lock = lock(&plan.data)?;
+    plan.check_ports()?;
+    let tokens = demo::tokens(&plan.data)?;
+    say("starting Kafka and ClickHouse");
+    let mut servers = Servers::start(&plan.data, &plan.servers())?;
+    let logs = plan.data.join("logs");
+    let environment = plan.environment(&mut servers);
+    say("creating topics and tables that are missing");
+    run_to_end("aggregator", &["provision"], &pairs(&environment), &logs)?;
+    let mut services = Vec::new();
+    for name in ["collector", "aggregator", "gateway"] {
+        say(&format!("starting {name}"));
+        services.push(Service::spawn(name, &pairs(&environment), &logs)?);
+    }
+    for service in &mut services {
+        service.wait_ready(READY)?;
+    }
+    if plan.simulator {
+        say("starting simulator");
+        plan.mark_simulated()?;
+        services.push(Service::spawn("simulator", &pairs(&environment), &logs)?);
+    }
+    let addresses = addresses(plan, &services, &mut servers);
+    print(&addresses, &demo::sample(&tokens, services[0].grpc()));
+    say(&format!("started in {:.1} s; Ctrl-C stops everything and keeps the data", started.elapsed().as_secs_f64()));
+    say(&format!("ready {addresses}"));
+    stop.started();
+
+    let members = services.into_iter().map(Member::new).collect();
+    let mut supervisor = Supervisor::new(servers, members, stop);
+    let why = supervisor.watch();
+    say(&format!("{why}: stopping"));
+    supervisor.stop();
+    say("stopped; the data is kept");
+    Ok(())
+}
+
+/// Forgets the data of all runs.
+///
+/// # Errors
+/// When a run is using it, or it cannot be removed.
+pub fn clean_data(data: &Path) -> Result<()> {
+    if !data.exists() {
+        say(&format!("there is no data in {}", data.display()));
+        return Ok(());
+    }
+    let _lock = lock(data)?;
+    // Only what a run puts there: the folder may have been given by hand.
+    for name in ["kafka", "clickhouse", "logs", "departments.toml", "tokens.toml", "simulated"] {
+        let path = data.join(name);
+        let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        if let Err(source) = removed
+            && source.kind() != std::io::ErrorKind::NotFound
+        {
+            return Err(Error::Io { what: format!("removing {}", path.display()), source });
+        }
+    }
+    say(&format!("the data in {} is gone", data.display()));
+    Ok(())
+}
+
+fn lock(data: &Path) -> Result<File> {
+    fs::create_dir_all(data).doing(|| format!("making {}", data.display()))?;
+    let path = data.join(".lock");
+    let file = File::create(&path).doing(|| format!("opening {}", path.display()))?;
+    file.try_lock().map_err(|_| Error::InUse(data.to_owned()))?;
+    Ok(file)
+}
+
+fn pairs(environment: &[(String, String)]) -> Vec<(&str, &str)> {
+    environment.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect()
+}
+
+fn addresses(plan: &Plan, services: &[Service], servers: &mut Servers) -> Value {
+    let web = services[2].http();
+    let metrics: serde_json::Map<String, Value> = services
+        .iter()
+        .map(|service| (service.name().to_owned(), format!("http://{}/metrics", service.admin()).into()))
+        .collect();
+    json!({
+        "overview": format!("http://{web}/"),
+        "wallboard": format!("http://{web}/wall"),
+        "live": format!("ws://{web}/live"),
+        "grpc": services[0].grpc().to_string(),
+        "metrics": metrics,
+        "kafka": servers.kafka().brokers(),
+        "clickhouse": servers.clickhouse().url(),
+        "data": plan.data.display().to_string(),
+    })
+}
+
+fn print(addresses: &Value, sample: &str) {
+    let text = |name: &str| addresses[name].as_str().unwrap_or("").to_owned();
+    say("");
+    say(&format!("  live overview   {}", text("overview")));
+    say(&format!("  wallboard       {}", text("wallboard")));
+    say(&format!("  live socket     {}", text("live")));
+    say(&format!("  gRPC endpoint   {}", text("grpc")));
+    for (name, address) in addresses["metrics"].as_object().into_iter().flatten() {
+        say(&format!("  metrics         {} ({name})", address.as_str().unwrap_or("")));
+    }
+    say(&format!("  data and logs   {}", text("data")));
+    say("");
+    say("send an event of your own (the same event_id is counted once, however often you send it):");
+    say("");
+    say(&format!("  {sample}"));
+    say("");
+}

@@ -1,0 +1,214 @@
+//! What a run is to be: read from the environment once, before anything starts.
+//!
+//! The services' own variables (`GATEWAY_HTTP__LISTEN` and so on) reach them as they are; only
+//! what a run decides itself is set here, and never over what the caller has set.
+
+use std::{
+    env, fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    error::{Doing as _, Error, Result},
+    ports,
+    servers::{Options, Server, Servers},
+};
+
+/// Where a service listens: the service, the variable that changes it, the default.
+const LISTENERS: [(&str, &str, &str); 6] = [
+    ("the gateway", "GATEWAY_HTTP__LISTEN", "127.0.0.1:8080"),
+    ("the collector", "COLLECTOR_GRPC__LISTEN", "127.0.0.1:50051"),
+    ("the collector's admin port", "COLLECTOR_ADMIN__LISTEN", "127.0.0.1:9101"),
+    ("the aggregator's admin port", "AGGREGATOR_ADMIN__LISTEN", "127.0.0.1:9102"),
+    ("the gateway's admin port", "GATEWAY_ADMIN__LISTEN", "127.0.0.1:9103"),
+    ("the simulator's admin port", SIMULATOR_ADMIN, "127.0.0.1:9104"),
+];
+const SIMULATOR_ADMIN: &str = "SIMULATOR_ADMIN__LISTEN";
+
+/// What to run and where.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The folder with all that is kept between runs.
+    pub data: PathBuf,
+    /// Whether the simulator runs.
+    pub simulator: bool,
+    rate: Option<f64>,
+    kafka_port: u16,
+    clickhouse_port: u16,
+    servers: Options,
+    set: Vec<(String, String)>,
+}
+
+/// `$PP_DATA`, else `$XDG_DATA_HOME/performance-platform`, else
+/// `~/.local/share/performance-platform`.
+///
+/// # Errors
+/// When none of these is set.
+pub fn data_folder() -> Result<PathBuf> {
+    let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let folder = set("PP_DATA")
+        .or_else(|| set("XDG_DATA_HOME").map(|data| data.join("performance-platform")))
+        .or_else(|| set("HOME").map(|home| home.join(".local/share/performance-platform")));
+    let folder = folder.ok_or_else(|| Error::Setting("set PP_DATA or HOME: there is no folder for the data".into()))?;
+    std::path::absolute(&folder).doing(|| folder.display().to_string())
+}
+
+impl Plan {
+    /// Reads `SIMULATOR`, `RATE`, `KAFKA_PORT`, `CLICKHOUSE_PORT`, the addresses of external servers
+    /// and where the services are told to listen.
+    ///
+    /// # Errors
+    /// A value that makes no sense, named.
+    pub fn from_env(data: &Path) -> Result<Self> {
+        Self::read(data, Options::from_env(), env::vars().collect())
+    }
+
+    fn read(data: &Path, servers: Options, set: Vec<(String, String)>) -> Result<Self> {
+        let mut plan = Self {
+            data: data.to_owned(),
+            simulator: true,
+            rate: None,
+            kafka_port: 19_092,
+            clickhouse_port: 18_123,
+            servers,
+            set,
+        };
+        plan.simulator = match plan.get("SIMULATOR").unwrap_or("on") {
+            "on" | "1" | "true" => true,
+            "off" | "0" | "false" => false,
+            other => return Err(Error::Setting(format!("SIMULATOR={other}: on or off"))),
+        };
+        if let Some(text) = plan.get("RATE") {
+            let rate = text.parse().ok().filter(|rate: &f64| rate.is_finite() && *rate > 0.0);
+            let wrong = || Error::Setting(format!("RATE={text}: events a second, such as 5000"));
+            plan.rate = Some(rate.ok_or_else(wrong)?);
+        }
+        plan.kafka_port = plan.port("KAFKA_PORT", plan.kafka_port)?;
+        plan.clickhouse_port = plan.port("CLICKHOUSE_PORT", plan.clickhouse_port)?;
+        Ok(plan)
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        let found = self.set.iter().find(|(key, value)| key == name && !value.is_empty());
+        found.map(|(_, value)| value.as_str())
+    }
+
+    fn port(&self, name: &str, default: u16) -> Result<u16> {
+        let Some(text) = self.get(name) else { return Ok(default) };
+        text.parse().map_err(|_| Error::Setting(format!("{name}={text}: a port number")))
+    }
+
+    /// Checks that every port that will be used is free.
+    ///
+    /// # Errors
+    /// The first that is not, with the setting that changes it.
+    pub fn check_ports(&self) -> Result<()> {
+        if matches!(self.servers.kafka, Some(Server::Own)) {
+            ports::check(self.kafka_port, "Kafka", "KAFKA_PORT")?;
+        }
+        if matches!(self.servers.clickhouse, Some(Server::Own)) {
+            ports::check(self.clickhouse_port, "ClickHouse", "CLICKHOUSE_PORT")?;
+        }
+        for (name, setting, default) in LISTENERS {
+            if setting == SIMULATOR_ADMIN && !self.simulator {
+                continue;
+            }
+            let text = self.get(setting).unwrap_or(default);
+            let wrong = |_| Error::Setting(format!("{setting}={text}: an address such as {default}"));
+            let address: SocketAddr = text.parse().map_err(wrong)?;
+            if address.port() != 0 {
+                ports::check(address.port(), name, setting)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How Kafka and ClickHouse are to be started.
+    pub(super) fn servers(&self) -> Options {
+        let controller = ports::free(1).ok().and_then(|ports| ports.first().copied());
+        Options {
+            kafka_ports: controller.map(|controller| (self.kafka_port, controller)),
+            clickhouse_port: Some(self.clickhouse_port),
+            ..self.servers.clone()
+        }
+    }
+
+    /// What the services are told in their environment, what the caller has set excepted.
+    pub(super) fn environment(&self, servers: &mut Servers) -> Vec<(String, String)> {
+        let brokers = servers.kafka().brokers().to_owned();
+        let store = servers.clickhouse();
+        let file = |name: &str| self.data.join(name).display().to_string();
+        let simulated = self.simulator || self.simulated_file().exists();
+        let mut told = vec![
+            ("COLLECTOR_KAFKA__BROKERS", brokers.clone()),
+            ("COLLECTOR_DEPARTMENTS__FILE", file("departments.toml")),
+            ("AGGREGATOR_KAFKA__BROKERS", brokers.clone()),
+            ("GATEWAY_KAFKA__BROKERS", brokers),
+            ("GATEWAY_DATA__SIMULATED", simulated.to_string()),
+            ("SIMULATOR_TOKENS__FILE", file("tokens.toml")),
+            ("SIMULATOR_COLLECTOR__ENDPOINT", self.collector()),
+        ];
+        told.extend(self.rate.map(|rate| ("SIMULATOR_RATE__EVENTS_PER_SECOND", rate.to_string())));
+        let mut told: Vec<(String, String)> = told.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        for service in ["AGGREGATOR", "GATEWAY"] {
+            for (key, value) in [("URL", store.url()), ("USER", store.user()), ("PASSWORD", store.password())] {
+                told.push((format!("{service}_CLICKHOUSE__{key}"), value.to_owned()));
+            }
+        }
+        told.retain(|(key, _)| self.get(key).is_none());
+        told
+    }
+
+    fn collector(&self) -> String {
+        let listen = self.get("COLLECTOR_GRPC__LISTEN").unwrap_or("127.0.0.1:50051");
+        format!("http://{listen}")
+    }
+
+    /// Remembers that simulated events are in the data, so that the pages say so from now on.
+    pub(super) fn mark_simulated(&self) -> Result<()> {
+        let path = self.simulated_file();
+        fs::write(&path, "the simulator has sent events\n").doing(|| format!("writing {}", path.display()))
+    }
+
+    fn simulated_file(&self) -> PathBuf {
+        self.data.join("simulated")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(set: &[(&str, &str)]) -> Result<Plan> {
+        let set = set.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        Plan::read(Path::new("/nowhere"), Options::default(), set)
+    }
+
+    #[test]
+    fn the_simulator_runs_unless_it_is_switched_off() {
+        assert!(plan(&[]).unwrap().simulator);
+        assert!(plan(&[("SIMULATOR", "")]).unwrap().simulator);
+        assert!(!plan(&[("SIMULATOR", "off")]).unwrap().simulator);
+    }
+
+    #[test]
+    fn a_setting_that_makes_no_sense_is_named() {
+        for (name, value) in [("SIMULATOR", "maybe"), ("RATE", "fast"), ("RATE", "-1"), ("KAFKA_PORT", "99999")] {
+            let message = plan(&[(name, value)]).unwrap_err().to_string();
+            assert!(message.contains(&format!("{name}={value}")), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_taken_port_of_a_service_is_named_with_the_variable_that_changes_it() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap().to_string();
+        let free = ports::free(2).unwrap();
+        let (kafka, clickhouse) = (free[0].to_string(), free[1].to_string());
+        let set =
+            [("KAFKA_PORT", kafka.as_str()), ("CLICKHOUSE_PORT", &clickhouse), ("GATEWAY_HTTP__LISTEN", &address)];
+        let message = plan(&set).unwrap().check_ports().unwrap_err().to_string();
+        assert!(message.contains("the gateway") && message.contains("GATEWAY_HTTP__LISTEN"), "{message}");
+    }
+}
