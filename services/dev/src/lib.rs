@@ -6,6 +6,8 @@
 //! service does: it speaks to them through their environment, the line they print when they listen
 //! and their admin ports.
 
+#![doc = include_str!("../README.md")]
+
 pub mod bins;
 pub mod cache;
 pub mod child;

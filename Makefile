@@ -1,0 +1,42 @@
+# The two commands of the README, and what developers use. Each does its own set-up.
+
+CARGO ?= cargo
+BIN := $(or $(CARGO_TARGET_DIR),target)/release
+
+.PHONY: run test bench check clean-data build needs
+
+# The whole stack on this machine, until Ctrl-C. `exec`: when make is killed, `dev` notices.
+run: build
+	@exec $(BIN)/dev run
+
+# Every test, the end-to-end ones against real servers on free ports included.
+test: build
+	$(BIN)/dev fetch --tests
+	$(CARGO) test --locked --release --workspace
+
+# One line for each yardstick.
+bench: build
+	$(CARGO) bench --locked --package benches
+
+# What a change must pass besides the tests.
+check: needs
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --release --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --release --workspace --no-deps
+	@if $(CARGO) deny --version >/dev/null 2>&1; \
+	then $(CARGO) deny check licenses bans sources; \
+	else echo "SKIPPED: cargo-deny is not installed (cargo install cargo-deny)"; fi
+
+# Forgets the data of all runs, not what was fetched.
+clean-data: needs
+	$(CARGO) build --locked --release --package dev
+	@exec $(BIN)/dev clean-data
+
+# `dev` is built first: it says within a minute what the machine lacks.
+build: needs
+	$(CARGO) build --locked --release --package dev
+	$(BIN)/dev fetch
+	$(CARGO) build --locked --release --workspace --bins
+
+needs:
+	@deploy/machine/needs.sh
