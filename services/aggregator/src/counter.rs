@@ -173,6 +173,7 @@ pub struct Counter {
     ledger: Ledger,
     dirty: Vec<CellKey>,
     changed: Vec<CellKey>,
+    appended_at_ms: i64,
     received_at_ms: i64,
 }
 
@@ -190,6 +191,7 @@ impl Counter {
             ledger: resume.ledger,
             dirty: Vec::new(),
             changed: Vec::new(),
+            appended_at_ms: 0,
             received_at_ms: 0,
         };
         counter.install(resume.cells, &[]);
@@ -327,6 +329,7 @@ impl Counter {
         if record.offset >= self.ledger.applied_end {
             self.ledger.add(outcome, 1, record.offset + 1, record.appended_at_ms);
         }
+        self.appended_at_ms = self.appended_at_ms.max(record.appended_at_ms);
         self.next = record.offset + 1;
     }
 
@@ -390,7 +393,8 @@ impl Counter {
     /// Forgets cells and ids that are unlikely to be touched again. Only to be called when everything that was taken
     /// with [`Counter::take_dirty`] is in the store: a forgotten cell is read again from there.
     pub fn evict(&mut self) {
-        let now_ms = self.ledger.appended_at_ms;
+        // Not the ledger's time: after a rewind it is ahead of the records that are judged.
+        let now_ms = self.appended_at_ms;
         self.resident = self.resident.join(Resident::at(now_ms));
         let resident = self.resident;
         self.cells.retain(|key, slot| slot.dirty || slot.changed || key.index >= resident.of(key.period));

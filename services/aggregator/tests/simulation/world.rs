@@ -1,0 +1,104 @@
+//! What outlives a worker: the log, the store and the live topic, with the semantics of the real ones: rows of raw by
+//! offset, cells and ledger merged with max, packs folded by version.
+
+use std::collections::BTreeMap;
+
+use aggregator::counter::{Cell, Ledger, Record, Resident};
+use domain::cell::{CellKey, Measures};
+use domain::outcome::Outcome;
+use domain::time::Period;
+use rand::Rng as _;
+use rand::rngs::StdRng;
+
+/// The tables.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Store {
+    /// Raw by offset.
+    pub(crate) raw: BTreeMap<u64, Outcome>,
+    /// Cells, versions merged.
+    pub(crate) cells: BTreeMap<CellKey, Cell>,
+    /// The books, versions merged.
+    pub(crate) ledger: Ledger,
+}
+
+/// Everything that outlives a worker.
+pub(crate) struct World {
+    /// The partition.
+    pub(crate) log: Vec<Record>,
+    /// The tables now.
+    pub(crate) store: Store,
+    /// What the gateways have been told, folded.
+    pub(crate) live: BTreeMap<CellKey, Cell>,
+    backup: Store,
+}
+
+impl World {
+    /// A log that nobody has read.
+    pub(crate) fn new(log: Vec<Record>) -> Self {
+        Self { log, store: Store::default(), live: BTreeMap::new(), backup: Store::default() }
+    }
+
+    /// The books as stored.
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.store.ledger
+    }
+
+    /// Cells of the resident part.
+    pub(crate) fn resident(&self, resident: Resident) -> Vec<Cell> {
+        let from = |period| match period {
+            Period::Minute => resident.minute,
+            Period::Hour => resident.hour,
+            Period::Day => resident.day,
+        };
+        self.store.cells.values().filter(|cell| cell.key.index >= from(cell.key.period)).cloned().collect()
+    }
+
+    /// An insert of rows of raw.
+    pub(crate) fn insert_raw(&mut self, rows: &[(u64, Outcome)]) {
+        self.store.raw.extend(rows.iter().copied());
+    }
+
+    /// An insert of a version of a cell.
+    pub(crate) fn insert_cell(&mut self, cell: Cell) {
+        merge(&mut self.store.cells, cell);
+    }
+
+    /// An insert of the books, in one block.
+    pub(crate) fn insert_ledger(&mut self, ledger: &Ledger) {
+        let stored = &mut self.store.ledger;
+        for (mine, theirs) in stored.records.iter_mut().zip(ledger.records) {
+            *mine = theirs.max(*mine);
+        }
+        stored.applied_end = stored.applied_end.max(ledger.applied_end);
+        stored.appended_at_ms = stored.appended_at_ms.max(ledger.appended_at_ms);
+    }
+
+    /// A pack reaches the gateways: the larger version wins, registers always merge.
+    pub(crate) fn publish(&mut self, cells: Vec<Cell>) {
+        for cell in cells {
+            merge(&mut self.live, cell);
+        }
+    }
+
+    /// Keeps the tables as they are now.
+    pub(crate) fn backup(&mut self) {
+        self.backup = self.store.clone();
+    }
+
+    /// Goes back to the tables that were kept.
+    pub(crate) fn restore(&mut self, rng: &mut StdRng) {
+        if rng.random_bool(0.5) {
+            self.store = self.backup.clone();
+        }
+    }
+}
+
+fn merge(cells: &mut BTreeMap<CellKey, Cell>, cell: Cell) {
+    let stored = cells.entry(cell.key).or_insert_with(|| Cell {
+        key: cell.key,
+        measures: Measures::empty(cell.key.slice),
+        applied_offset: 0,
+    });
+    stored.measures.merge_version(&cell.measures);
+    stored.applied_offset = stored.applied_offset.max(cell.applied_offset);
+}
