@@ -26,7 +26,7 @@ struct File {
 }
 
 const JS: &str = "js";
-const FILES: [File; 12] = [
+const FILES: [File; 11] = [
     File { stem: "look", extension: "css", body: include_bytes!("../web/look.css") },
     File { stem: "look", extension: "woff2", body: include_bytes!("../web/look.woff2") },
     File { stem: "licence", extension: "txt", body: include_bytes!("../web/look.woff2.OFL.txt") },
@@ -34,10 +34,9 @@ const FILES: [File; 12] = [
     File { stem: "format", extension: JS, body: include_bytes!("../web/format.js") },
     File { stem: "chart", extension: JS, body: include_bytes!("../web/chart.js") },
     File { stem: "live", extension: JS, body: include_bytes!("../web/live.js") },
+    File { stem: "words", extension: JS, body: include_bytes!("../web/words.js") },
+    File { stem: "paint", extension: JS, body: include_bytes!("../web/paint.js") },
     File { stem: "page", extension: JS, body: include_bytes!("../web/page.js") },
-    File { stem: "overview", extension: JS, body: include_bytes!("../web/overview.js") },
-    File { stem: "service", extension: JS, body: include_bytes!("../web/service.js") },
-    File { stem: "department", extension: JS, body: include_bytes!("../web/department.js") },
     File { stem: "wall", extension: JS, body: include_bytes!("../web/wall.js") },
 ];
 

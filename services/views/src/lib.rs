@@ -3,10 +3,23 @@
 //! Invariant: pure. A page is a function of one value of [`figures`], which is also what the read API answers, so a page
 //! and its API twin cannot disagree. It never does IO, reads a clock, opens a socket or asks a database.
 
+pub mod about;
 pub mod assets;
+mod attention;
 pub mod chart;
 pub mod clock;
+pub mod errors;
 pub mod figures;
 pub mod format;
+mod freshness;
+mod layout;
+pub mod lists;
+pub mod overview;
+pub mod parts;
+mod rows;
+pub mod service;
+mod service_use;
+pub mod wall;
+pub mod words;
 
 pub use assets::{Asset, asset};

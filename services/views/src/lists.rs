@@ -1,0 +1,160 @@
+//! `/services` and `/departments/{id}`: which services there are, live.
+//!
+//! Invariant: the filter works by address alone, without a script. It never hides a service for having no figure: such
+//! services stand last and say so.
+
+use maud::{Markup, PreEscaped, html};
+
+use crate::chart::{MinuteChart, Part, minute_columns};
+use crate::figures::{DepartmentPage, ServiceList, ServiceRef};
+use crate::layout::{Frame, page as frame};
+use crate::parts::{Figure, against_usual, colour, fig, foot, per_second};
+use crate::rows::{minutes_table, services_table};
+use crate::{clock, format};
+
+/// Whether a service is found by a text: every word of it stands in one of its names, whatever the case.
+#[must_use]
+pub fn matches(service: &ServiceRef, query: &str) -> bool {
+    let department = &service.department;
+    let names =
+        [&service.id, &service.name, &service.short_name, &department.id, &department.name, &department.short_name]
+            .map(|name| name.to_lowercase());
+    query.split_whitespace().all(|word| {
+        let word = word.to_lowercase();
+        names.iter().any(|name| name.contains(&word))
+    })
+}
+
+/// The page of all services.
+#[must_use]
+pub fn services_page(list: &ServiceList) -> String {
+    let found = list.services.len() as u64;
+    let body = html! {
+        div.pagehead {
+            h1 { "Services" }
+            p.lead.sub {
+                @if list.query.is_empty() { (format::count(found, "service")) ", most transactions today first; those without a figure last." }
+                @else { (format::exact(found)) " of " (format::count(list.services_known.into(), "service")) " with “" (list.query) "” in their name or department." }
+            }
+            form.find.big role="search" action="/services" {
+                input type="search" name="q" value=(list.query) aria-label="Find a service or department" placeholder="Name, department or abbreviation";
+                button aria-label="Search" { (crate::parts::icon("find")) }
+            }
+            @if !list.query.is_empty() { p { a href="/services" { "Show all services" } } }
+        }
+        div data-island="services" {
+            @if list.services.is_empty() { p { "No service is called that. Try one word of its name, or the abbreviation of its department." } }
+            @else { (services_table(&list.services, &list.context, false)) }
+        }
+        (foot(None, "/api/v1/services", &html! { b { "Counted" } ", today provisional. Order as of " span data-part="island-age" { (clock::hm(list.context.edge_ms())) } }))
+    };
+    frame(
+        &Frame {
+            title: "Services: government performance",
+            nav: "/services",
+            context: Some(&list.context),
+            topic: Some("overview"),
+            script: Some("page.js"),
+            query: &list.query,
+        },
+        &body,
+    )
+}
+
+/// The page of one department.
+#[must_use]
+pub fn department_page(d: &DepartmentPage) -> String {
+    let topic = format!("department:{}", d.department.id);
+    let with_figure = d.services.iter().filter(|row| row.live.today.is_some()).count() as u64;
+    let body = html! {
+        div.pagehead {
+            p.crumb { a href="/#departments" { "Departments" } }
+            div.title { h1 { (d.department.name) } }
+            p.lead.sub { (format::exact(with_figure)) " of " (format::count(d.services.len() as u64, "service")) " have a figure today." }
+        }
+        section.row.first aria-label="Now" {
+            (now(d))
+            (minutes(d))
+        }
+        section.sec {
+            header { h2 { "Its services" } p.sub { "Most transactions today first; those without a figure last." } }
+            div data-island="services" {
+                @if d.services.is_empty() { p { "This department has no service in the catalogue." } }
+                @else { (services_table(&d.services, &d.context, false)) }
+            }
+            (foot(None, "/api/v1/services", &html! { b { "Counted" } ", today provisional. Order as of " span data-part="island-age" { (clock::hm(d.context.edge_ms())) } }))
+        }
+    };
+    frame(
+        &Frame {
+            title: &format!("{}: government performance", d.department.name),
+            nav: "",
+            context: Some(&d.context),
+            topic: Some(&topic),
+            script: Some("page.js"),
+            query: "",
+        },
+        &body,
+    )
+}
+
+fn now(d: &DepartmentPage) -> Markup {
+    let context = &d.context;
+    html! {
+        div.say {
+            (fig("hero mid", &html! { "Transactions today, since midnight" },
+                &Figure::today("all/today", d.total.today).span("val"),
+                &html! { span data-island="usual" { (against_usual(context, &d.usual, d.total.today)) } },
+                &html! { "counted, " span data-part="age" { "as of " (clock::hms(context.edge_ms())) } }))
+            div.figs {
+                (fig("", &html! { "Last full minute, " span data-part="last-minute" { (clock::hm(context.last_minute_ms())) } },
+                    &Figure::minute("all/last", d.total.last_minute).span("val"),
+                    &html! { span data-per-second="all/last" { (per_second(d.total.last_minute)) } }, &html! {}))
+                (fig("", &html! { "This minute so far" },
+                    &Figure { name: "all/open", value: d.total.open_minute, none: "none yet" }.span("val"),
+                    &html! { span data-part="seconds" { ((context.edge_ms() - context.open_minute_ms()) / 1_000) } " of 60 seconds" }, &html! {}))
+            }
+        }
+    }
+}
+
+fn minutes(d: &DepartmentPage) -> Markup {
+    let part = Part { colour: colour(&d.department), label: String::new(), values: d.total.minutes.clone() };
+    let config = serde_json::json!([{ "colour": part.colour, "label": "", "key": "all" }]).to_string();
+    let chart = MinuteChart { from_s: d.context.minutes_from_s(), parts: vec![part] };
+    html! {
+        figure {
+            div.ctitle { h2 { "Last hour by minute" } div.keys { "transactions a minute" } }
+            div.chart {
+                svg height="300" role="img" aria-label="Transactions by minute, the last 60 minutes; the figures are in the table below"
+                    data-chart="minutes" data-parts=(config) { (PreEscaped(minute_columns(&chart))) }
+            }
+            (foot(Some(&html! { div data-island="minutes-table" { (minutes_table(&chart)) } }), "/api/v1/services",
+                &html! { b { "Counted" } "; the hatched minute is still open" }))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::figures::DepartmentRef;
+
+    #[test]
+    fn a_service_is_found_by_words_of_any_of_its_names_in_any_order() {
+        let service = ServiceRef {
+            id: "dft-tax-a-vehicle".into(),
+            name: "Vehicle tax renewals".into(),
+            short_name: "Vehicle tax".into(),
+            department: DepartmentRef {
+                id: "dft".into(),
+                name: "Department for Transport".into(),
+                short_name: "DfT".into(),
+            },
+        };
+        for query in ["", "tax", "TAX vehicle", "dft renew", "transport"] {
+            assert!(matches(&service, query), "{query}");
+        }
+        assert!(!matches(&service, "tax passport"));
+    }
+}

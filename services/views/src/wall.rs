@@ -1,0 +1,196 @@
+//! `/wall`: the wallboard, read from five metres, unattended for months.
+//!
+//! Invariant: what the server renders is a wall in one of its states, so it is right before the script has run; the
+//! script then keeps it right. It never shows a figure without saying, in words, when it has stopped moving.
+
+use domain::time::MINUTE_MS;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use crate::chart::wall_line;
+use crate::figures::{Context, PipelineState, ServiceRow, Wall};
+use crate::layout::{ATTRIBUTION, SPRITE, head};
+use crate::parts::icon;
+use crate::{clock, format};
+
+/// The whole page.
+#[must_use]
+pub fn page(w: &Wall) -> String {
+    let context = &w.context;
+    let state = if context.freshness.is_behind() { "behind" } else { "ok" };
+    html! {
+        (DOCTYPE)
+        html lang="en-GB" data-theme="dark" {
+            (head("Wallboard: government performance, live", Some("wall.js")))
+            body.wall data-state=(state) data-topic="wall" data-now=(context.now_ms) data-today=(context.today)
+                data-wm=[context.freshness.wm_ms] data-simulated=[context.simulated.then_some("")] {
+                (PreEscaped(SPRITE))
+                main {
+                    (top(context))
+                    (hero(w))
+                    (day(w))
+                    ul.tiles data-part="tiles" { @for row in &w.tiles { (tile(row, context)) } }
+                    (message())
+                    (ages(context))
+                    @if context.open_government_data { p.legal { (ATTRIBUTION) } }
+                }
+                span.vh role="status" data-part="status" {}
+            }
+        }
+    }
+    .into_string()
+}
+
+/// What the board shows when all is well.
+fn title(context: &Context) -> &'static str {
+    if context.simulated { "Simulated transactions today" } else { "Government transactions today" }
+}
+
+fn top(context: &Context) -> Markup {
+    let behind = context.freshness.is_behind();
+    html! {
+        header.wtop {
+            h1 data-part="title" data-title=(title(context)) {
+                @if behind { (icon("behind")) (stopped(context)) } @else { (title(context)) }
+            }
+            time data-part="clock" datetime=(clock::utc(context.now_ms)) {
+                @if !behind { span.wd { (clock::wall_date(context.today)) " " } }
+                (clock::hms(context.now_ms)) " " span.wz { (clock::zone(context.now_ms)) }
+            }
+        }
+    }
+}
+
+/// `Figures stopped at 14:29`
+fn stopped(context: &Context) -> String {
+    context
+        .freshness
+        .wm_ms
+        .map_or_else(|| "No figures yet".to_owned(), |wm| format!("Figures stopped at {}", clock::hm(wm)))
+}
+
+/// The hero: exact up to seven digits, above that short, so that it fits.
+#[must_use]
+pub fn hero_text(n: Option<u64>) -> String {
+    match n {
+        None => "none yet".to_owned(),
+        Some(n) if n > 9_999_999 => format::short(n),
+        Some(n) => format::exact(n),
+    }
+}
+
+fn hero(w: &Wall) -> Markup {
+    let none = |n: Option<u64>| n.is_none().then_some("none");
+    html! {
+        section.whero {
+            div.wv data-figure="all/today" data-value=[w.total.today] data-m=[none(w.total.today)] { (hero_text(w.total.today)) }
+            div.wr {
+                b data-figure="all/last" data-value=[w.total.last_minute] data-m=[none(w.total.last_minute)] {
+                    (w.total.last_minute.map_or_else(|| "none".to_owned(), format::exact))
+                }
+                span data-part="rate-unit" { "a minute" }
+            }
+        }
+    }
+}
+
+fn day(w: &Wall) -> Markup {
+    let today = w.context.today;
+    let start = today.start_ms();
+    let day_minutes = ((today.next().start_ms() - start) / MINUTE_MS) as usize;
+    let (path, x, y) = wall_line(&w.total.minutes, day_minutes);
+    let now = (w.context.now_ms - start) as f64 / (day_minutes as i64 * MINUTE_MS) as f64;
+    html! {
+        section.wband {
+            p data-part="usual" { (usual(w)) }
+            svg.wchart role="img" aria-label="Transactions today by time of day" {
+                g data-part="hours" { (PreEscaped(hour_marks(start, day_minutes))) }
+                svg width="100%" height="100%" viewBox="0 0 1000 200" preserveAspectRatio="none" { path.ln data-part="line" d=(path) {} }
+                line.wnow data-part="now" x1=(crate::chart::pct(now)) x2=(crate::chart::pct(now)) y1="0" y2="100%" {}
+                circle.wend data-part="end" cx=(crate::chart::pct(x / 1_000.0)) cy=(crate::chart::pct(y / 200.0)) r=".9vh" {}
+            }
+        }
+    }
+}
+
+/// Lines and words at 6, 12 and 18 o'clock by London's clock; `web/chart.js` has the twin.
+#[must_use]
+pub fn hour_marks(day_start_ms: i64, day_minutes: usize) -> String {
+    let mut out = String::new();
+    for i in 0..day_minutes / 60 {
+        let word = clock::hm(day_start_ms + i as i64 * 60 * MINUTE_MS);
+        let class = match word.as_str() {
+            "06:00" | "12:00" => "wl",
+            "18:00" => "wl wl2",
+            _ => continue,
+        };
+        let x = crate::chart::pct((i * 60) as f64 / day_minutes as f64);
+        let word = word.trim_start_matches('0');
+        out.push_str(&format!(
+            "<line x1=\"{x}\" x2=\"{x}\" y1=\"0\" y2=\"100%\" class=\"wt\"/><text x=\"{x}\" y=\"100%\" class=\"{class}\">{word}</text>"
+        ));
+    }
+    out
+}
+
+/// Two short lines at the left of the day.
+fn usual(w: &Wall) -> Markup {
+    let weekday = clock::weekday(w.context.today);
+    let (Some(range), Some(today)) = (w.usual.range, w.total.today) else {
+        return html! { "Too little past" br; "for a usual " (weekday) };
+    };
+    let share = format::percent(today.abs_diff(range.median), range.median).unwrap_or_default();
+    let (arrow, word) = if today < range.median { ("down", "below") } else { ("up", "above") };
+    html! { (icon(arrow)) (share) " " (word) br; "usual " (weekday) }
+}
+
+/// One of six services; `web/wall.js` writes the same.
+fn tile(row: &ServiceRow, context: &Context) -> Markup {
+    let service = &row.service;
+    let silent = context.freshness.silent.iter().find(|s| s.service.id == service.id);
+    let key = format!("service:{}/last", service.id);
+    let n = row.live.last_minute;
+    html! {
+        li data-service=(service.id) data-name=(service.short_name) data-s=[silent.map(|_| "silent")] {
+            span.tn { (service.short_name) }
+            span.tv data-figure=(key) data-value=[n] data-m=[n.is_none().then_some("none")] {
+                @if let Some(silent) = silent { (icon("silent")) "silent " (format::span_short(context.now_ms - silent.last_ms)) }
+                @else if let Some(n) = n { (format::exact(n)) small { "/min" } }
+                @else { "none" small { "/min" } }
+            }
+        }
+    }
+}
+
+/// The panel that takes the place of the tiles when the screen is cut off.
+fn message() -> Markup {
+    html! {
+        section.wmsg data-part="message" hidden {
+            (icon("cut"))
+            p { b { "This screen is cut off" } br; span data-part="heard" {} br; span data-part="again" {} }
+        }
+    }
+}
+
+/// Connection, pipeline, sources, in words.
+fn ages(context: &Context) -> Markup {
+    let freshness = &context.freshness;
+    let (pipeline, pipeline_icon, words) = match (freshness.pipeline, freshness.behind_ms) {
+        (PipelineState::Ok, Some(ms)) => ("ok", "live", format!("Pipeline {} behind", format::span_short(ms))),
+        (PipelineState::Ok, None) => ("ok", "live", "Pipeline up to date".to_owned()),
+        (PipelineState::Behind, Some(ms)) => ("odd", "behind", format!("Pipeline {} behind", format::span_short(ms))),
+        (PipelineState::Behind, None) => ("odd", "behind", "Pipeline behind".to_owned()),
+        (PipelineState::Unknown, _) => ("off", "unknown", "Pipeline unknown".to_owned()),
+    };
+    let (source, source_icon, sources) = match freshness.silent_count {
+        _ if freshness.is_behind() || freshness.reporting.is_none() => ("off", "unknown", "Sources unknown".to_owned()),
+        0 => ("ok", "live", "Sources on time".to_owned()),
+        n => ("silent", "silent", format!("{} silent", format::count(n.into(), "source"))),
+    };
+    html! {
+        ul.ages aria-label="How old the figures are" {
+            li data-part="connection" data-s="off" { (icon("unknown")) "Connecting" }
+            li data-part="pipeline" data-s=(pipeline) { (icon(pipeline_icon)) (words) }
+            li data-part="sources" data-s=(source) { (icon(source_icon)) (sources) }
+        }
+    }
+}
