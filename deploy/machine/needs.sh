@@ -31,6 +31,8 @@ need() {
 compiles() { echo "$1" | "${CC:-cc}" -E -x c - ; }
 
 need "a C compiler" gcc gcc command -v "${CC:-cc}"
+# librdkafka's configure asks for it, although only its C part is used.
+need "a C++ compiler" g++ gcc command -v "${CXX:-c++}"
 need "the C library's headers" libc6-dev gcc compiles '#include <stdio.h>'
 need "make" make make command -v make
 need "perl" perl perl command -v perl

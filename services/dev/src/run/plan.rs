@@ -145,7 +145,7 @@ impl Plan {
             ("COLLECTOR_DEPARTMENTS__FILE", file("departments.toml")),
             ("AGGREGATOR_KAFKA__BROKERS", brokers.clone()),
             ("GATEWAY_KAFKA__BROKERS", brokers),
-            ("GATEWAY_DATA__SIMULATED", simulated.to_string()),
+            ("GATEWAY_SHOW__SIMULATED", simulated.to_string()),
             ("SIMULATOR_TOKENS__FILE", file("tokens.toml")),
             ("SIMULATOR_COLLECTOR__ENDPOINT", self.collector()),
         ];
