@@ -38,7 +38,7 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// A child without arguments that has ten seconds to stop.
+    /// A child without arguments that has fifteen seconds to stop.
     #[must_use]
     pub fn new(name: &str, program: &Path, log: &Path) -> Self {
         Self {
@@ -47,7 +47,7 @@ impl Spec {
             arguments: Vec::new(),
             environment: Vec::new(),
             log: log.to_owned(),
-            grace: Duration::from_secs(10),
+            grace: Duration::from_secs(15),
         }
     }
 }
@@ -79,6 +79,8 @@ impl Child {
         let mut command = Command::new(bins::dev()?);
         command.arg("guard").arg("--grace-ms").arg(spec.grace.as_millis().to_string());
         command.arg("--").arg(&spec.program).args(&spec.arguments);
+        // What is printed goes to a file, where colours are noise.
+        command.env("NO_COLOR", "1");
         command.envs(spec.environment.iter().map(|(key, value)| (key, value)));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
         // In a group of its own, so that Ctrl-C at a terminal reaches the parent only, which then
@@ -285,7 +287,7 @@ fn copy(out: ChildStdout, mut log: File, pids: &SyncSender<u32>, lines: &SyncSen
         }
         // The log is for reading afterwards and the lines are for who asks: neither may stop the
         // child from running.
-        drop(writeln!(log, "{line}"));
+        drop(log.write_all(format!("{line}\n").as_bytes()));
         drop(lines.try_send(line));
     }
 }

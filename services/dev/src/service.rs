@@ -152,8 +152,8 @@ impl Service {
         self.child.exit()
     }
 
-    /// Asks it to stop (SIGTERM) and waits; killed when it takes longer than its grace of ten
-    /// seconds. Returns how it ended: `code 0` when in order.
+    /// Asks it to stop (SIGTERM) and waits; killed when it takes longer than its grace of
+    /// fifteen seconds. Returns how it ended: `code 0` when in order.
     pub fn stop(&mut self) -> String {
         self.child.stop()
     }
