@@ -23,3 +23,9 @@ pub mod internal {
 
 /// The public contract as a serialised `FileDescriptorSet`, for server reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/public.bin"));
+
+/// Size of a request on the wire, in bytes.
+#[must_use]
+pub fn encoded_len(request: &v1::PublishRequest) -> usize {
+    prost::Message::encoded_len(request)
+}

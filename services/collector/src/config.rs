@@ -1,0 +1,88 @@
+//! The configuration; `config/collector.toml` is its reference.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use runtime::{admin, kafka, telemetry, topics};
+use serde::Deserialize;
+
+/// The text of `config/collector.toml`.
+pub const DEFAULTS: &str = include_str!("../../../config/collector.toml");
+
+/// All of it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Logs.
+    pub log: telemetry::Config,
+    /// Health and metrics.
+    pub admin: admin::Config,
+    /// Where senders connect.
+    pub grpc: Grpc,
+    /// Brokers.
+    pub kafka: kafka::Config,
+    /// Names of topics.
+    pub topics: topics::Names,
+    /// Who may send.
+    pub departments: Departments,
+    /// Where the rules are.
+    pub rules: RulesFile,
+    /// Bounds.
+    pub limits: Limits,
+    /// Pace of the producer.
+    pub producer: Producer,
+}
+
+/// Where senders connect.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Grpc {
+    /// Address and port; port 0 takes a free one.
+    pub listen: SocketAddr,
+}
+
+/// Who may send.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Departments {
+    /// A TOML file of departments with the SHA-256 of their tokens.
+    pub file: PathBuf,
+}
+
+/// Where the rules are.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RulesFile {
+    /// A file in the form of `config/rules.toml`; absent = the ones in the binary.
+    pub file: Option<PathBuf>,
+}
+
+/// Bounds on what is taken in.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Events of a batch.
+    pub batch_events_max: usize,
+    /// Bytes of a batch on the wire.
+    pub batch_bytes_max: usize,
+    /// Bytes of all batches that are not yet answered by the brokers.
+    pub in_flight_bytes_max: u64,
+    /// The same for one department.
+    pub department_in_flight_bytes_max: u64,
+    /// Batches of one stream under way at once.
+    pub stream_batches_max: usize,
+}
+
+/// Pace of the producer.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Producer {
+    /// How long a record may wait for company, milliseconds.
+    pub linger_ms: u32,
+    /// After this time a record that no broker has taken is given up and answered "retry", milliseconds.
+    pub message_timeout_ms: u32,
+    /// With the oldest record waiting this long, brokers count as away, milliseconds.
+    pub away_after_ms: u32,
+    /// How long senders are asked to wait, milliseconds.
+    pub retry_after_ms: u32,
+}

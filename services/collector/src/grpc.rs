@@ -1,0 +1,137 @@
+//! gRPC: who calls, how a refusal is said, batch by batch on a stream. What becomes of a batch is decided in
+//! [`publish`](crate::publish).
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures::{Stream, StreamExt as _};
+use proto::v1::collector_server::Collector;
+use proto::v1::{self, PublishRequest, PublishResponse};
+use runtime::shutdown::Shutdown;
+use tonic::metadata::MetadataValue;
+use tonic::service::Interceptor;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::departments::Departments;
+use crate::metrics::Metrics;
+use crate::publish::{Publisher, Refusal};
+
+/// Milliseconds to wait, in the metadata of a refusal.
+const RETRY_AFTER: &str = "retry-after-ms";
+
+/// The department of a caller, found before the body is read.
+#[derive(Debug, Clone, Copy)]
+struct Caller(u8);
+
+/// Refuses calls without a known token.
+#[derive(Clone)]
+pub struct Guard {
+    /// Who may send.
+    pub departments: Arc<Departments>,
+    /// Metrics.
+    pub metrics: Metrics,
+}
+
+impl Interceptor for Guard {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        let header = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
+        let token = header.and_then(|value| value.strip_prefix("Bearer "));
+        let Some(department) = token.and_then(|token| self.departments.of_token(token)) else {
+            self.metrics.unauthenticated.inc();
+            let wrong = if token.is_some() { "the token is not known" } else { "no token" };
+            return Err(Status::unauthenticated(format!("authorization: {wrong}; send `Bearer <token>`")));
+        };
+        request.extensions_mut().insert(Caller(department));
+        Ok(request)
+    }
+}
+
+/// The service.
+#[derive(Clone)]
+pub struct Service {
+    /// What becomes of a batch.
+    pub publisher: Arc<Publisher>,
+    /// Ends streams.
+    pub shutdown: Shutdown,
+}
+
+#[tonic::async_trait]
+impl Collector for Service {
+    async fn publish(&self, request: Request<PublishRequest>) -> Result<Response<PublishResponse>, Status> {
+        let department = caller(&request)?;
+        let request = request.into_inner();
+        let sequence = request.sequence;
+        match self.publisher.publish(department, request).await {
+            Ok(results) => Ok(Response::new(PublishResponse { sequence, results, refusal: None })),
+            Err(refusal) => Err(status(&refusal)),
+        }
+    }
+
+    type PublishStreamStream = Pin<Box<dyn Stream<Item = Result<PublishResponse, Status>> + Send>>;
+
+    async fn publish_stream(
+        &self,
+        request: Request<Streaming<PublishRequest>>,
+    ) -> Result<Response<Self::PublishStreamStream>, Status> {
+        let department = caller(&request)?;
+        let publisher = Arc::clone(&self.publisher);
+        let mut shutdown = self.shutdown.clone();
+        let at_once = publisher.limits.stream_batches_max;
+        let answers = request
+            .into_inner()
+            .take_until(async move { shutdown.wait().await })
+            .map(move |request| answer(Arc::clone(&publisher), department, request))
+            .buffer_unordered(at_once);
+        Ok(Response::new(Box::pin(answers)))
+    }
+}
+
+/// Answers one batch of a stream; a refusal travels in the answer, so that the stream goes on.
+async fn answer(
+    publisher: Arc<Publisher>,
+    department: u8,
+    request: Result<PublishRequest, Status>,
+) -> Result<PublishResponse, Status> {
+    let request = request?;
+    let sequence = request.sequence;
+    let (results, refusal) = match publisher.publish(department, request).await {
+        Ok(results) => (results, None),
+        Err(refusal) => (Vec::new(), Some(wire(&refusal))),
+    };
+    Ok(PublishResponse { sequence, results, refusal })
+}
+
+fn caller<T>(request: &Request<T>) -> Result<u8, Status> {
+    let caller = request.extensions().get::<Caller>();
+    caller.map(|caller| caller.0).ok_or_else(|| Status::unauthenticated("authorization: no token"))
+}
+
+fn retry_after_ms(refusal: &Refusal) -> u32 {
+    match *refusal {
+        Refusal::Invalid(_) => 0,
+        Refusal::Exhausted { retry_after_ms, .. } | Refusal::Unavailable { retry_after_ms } => retry_after_ms,
+    }
+}
+
+fn wire(refusal: &Refusal) -> v1::Refusal {
+    let code = match refusal {
+        Refusal::Invalid(_) => "invalid_argument",
+        Refusal::Exhausted { .. } => "resource_exhausted",
+        Refusal::Unavailable { .. } => "unavailable",
+    };
+    v1::Refusal { code: code.to_owned(), message: refusal.to_string(), retry_after_ms: retry_after_ms(refusal) }
+}
+
+fn status(refusal: &Refusal) -> Status {
+    let message = refusal.to_string();
+    let mut status = match refusal {
+        Refusal::Invalid(_) => Status::invalid_argument(message),
+        Refusal::Exhausted { .. } => Status::resource_exhausted(message),
+        Refusal::Unavailable { .. } => Status::unavailable(message),
+    };
+    let wait = retry_after_ms(refusal);
+    if wait > 0 {
+        status.metadata_mut().insert(RETRY_AFTER, MetadataValue::from(wait));
+    }
+    status
+}
