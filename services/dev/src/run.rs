@@ -47,7 +47,7 @@ pub fn run(plan: &Plan) -> Result<()> {
     let _lock = lock(&plan.data)?;
     plan.check_ports()?;
     let tokens = demo::tokens(&plan.data)?;
-    say("starting Kafka and ClickHouse");
+    plan.servers_in_words().iter().for_each(|line| say(line));
     let mut servers = Servers::start(&plan.data, &plan.servers())?;
     let logs = plan.data.join("logs");
     let environment = plan.environment(&mut servers);

@@ -13,6 +13,7 @@ use crate::{
     error::{Doing as _, Error, Result},
     ports,
     servers::{Options, Server, Servers},
+    tools,
 };
 
 /// Where a service listens: the service, the variable that changes it, the default.
@@ -132,6 +133,19 @@ impl Plan {
             clickhouse_port: Some(self.clickhouse_port),
             ..self.servers.clone()
         }
+    }
+
+    /// Which servers a run starts, and which it uses.
+    pub(super) fn servers_in_words(&self) -> [String; 2] {
+        let binary = tools::find("clickhouse").map(|path| format!(" ({})", path.display())).unwrap_or_default();
+        let words = |name: &str, server: &Option<Server>, own: String| match server {
+            Some(Server::External { address, .. }) => format!("using the {name} at {address}"),
+            _ => format!("starting {name} on port {own}"),
+        };
+        [
+            words("Kafka", &self.servers.kafka, self.kafka_port.to_string()),
+            words("ClickHouse", &self.servers.clickhouse, format!("{}{binary}", self.clickhouse_port)),
+        ]
     }
 
     /// What the services are told in their environment, what the caller has set excepted.
