@@ -8,6 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt::Write as _;
 
 use domain::catalogue::Catalogue;
+use domain::source::ServiceNumber;
 use domain::time::Day;
 
 use crate::fold::Fold;
@@ -43,8 +44,9 @@ pub struct Board {
     topic: Topic,
     name: String,
     today: Day,
-    minute: u32,
-    tiles: Vec<domain::source::ServiceNumber>,
+    /// The open minute and that of the edge.
+    minutes: (u32, u32),
+    tiles: Vec<ServiceNumber>,
     /// The fold's version at the last advance.
     version: u64,
     seq: u64,
@@ -97,7 +99,7 @@ impl Board {
             topic,
             name: topic.name(catalogue),
             today: scope.today,
-            minute: scope.minute,
+            minutes: (scope.minute, scope.edge),
             tiles: scope.tiles.to_vec(),
             version: 0,
             seq: 0,
@@ -120,7 +122,7 @@ impl Board {
 
     /// Takes what changed in the fold; says whether there is a new sequence number.
     pub fn advance(&mut self, fold: &Fold, scope: &Scope<'_>, next: &mut dyn FnMut() -> u64) -> bool {
-        let moved = scope.minute != self.minute || scope.tiles != self.tiles;
+        let moved = (scope.minute, scope.edge) != self.minutes || scope.tiles != self.tiles;
         if scope.today != self.today {
             self.begin(fold, scope, next);
             return true;
@@ -129,7 +131,7 @@ impl Board {
             return false;
         }
         if moved {
-            self.minute = scope.minute;
+            self.minutes = (scope.minute, scope.edge);
             self.tiles = scope.tiles.to_vec();
             self.drop_old(scope);
             if self.stale_periods(scope) > STALE_PERIODS_MAX {
@@ -143,7 +145,7 @@ impl Board {
     /// Begins a new index with everything that is carried.
     fn begin(&mut self, fold: &Fold, scope: &Scope<'_>, next: &mut dyn FnMut() -> u64) {
         self.today = scope.today;
-        self.minute = scope.minute;
+        self.minutes = (scope.minute, scope.edge);
         self.tiles = scope.tiles.to_vec();
         self.keys = Index::new();
         self.periods = Index::new();

@@ -65,7 +65,7 @@ impl Fold {
         Self {
             owners,
             sources: BTreeMap::new(),
-            window: Window::at(now_ms),
+            window: Window::at(now_ms, now_ms),
             version: 0,
             minutes: BTreeMap::new(),
             hours: BTreeMap::new(),
@@ -146,9 +146,17 @@ impl Fold {
         buckets.entry(key.index).or_default().raise(from, key.service, version, (public, owner), self.version)
     }
 
-    /// Moves the windows on to an instant, and forgets what has left them. They never move back.
-    pub fn advance(&mut self, now_ms: i64) {
-        let window = self.window.on_to(Window::at(now_ms));
+    /// Before anything is taken: begins with the windows of an edge that is older than now.
+    pub fn begin_at(&mut self, now_ms: i64, edge_ms: i64) {
+        if self.version == 0 {
+            self.window = Window::at(now_ms, edge_ms);
+        }
+    }
+
+    /// Moves the windows on to an instant and the edge of the figures, and forgets what has left them. They never move
+    /// back.
+    pub fn advance(&mut self, now_ms: i64, edge_ms: i64) {
+        let window = self.window.on_to(Window::at(now_ms, edge_ms));
         if window == self.window {
             return;
         }

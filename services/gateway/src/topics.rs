@@ -148,24 +148,27 @@ pub struct Scope<'a> {
     pub today: Day,
     /// The open minute.
     pub minute: u32,
+    /// The minute up to which the figures reach: the open one, or an older one while the pipeline is behind.
+    pub edge: u32,
     /// The six services of the wall.
     pub tiles: &'a [ServiceNumber],
 }
 
 impl<'a> Scope<'a> {
-    /// At an instant.
+    /// At an instant, with figures that reach up to an edge.
     #[must_use]
-    pub fn at(now_ms: i64, tiles: &'a [ServiceNumber]) -> Self {
-        Self { today: Day::at(now_ms), minute: Period::Minute.index_at(now_ms), tiles }
+    pub fn at(now_ms: i64, edge_ms: i64, tiles: &'a [ServiceNumber]) -> Self {
+        let minute = Period::Minute.index_at(now_ms);
+        Self { today: Day::at(now_ms), minute, edge: Period::Minute.index_at(edge_ms).min(minute), tiles }
     }
 
     fn minutes(&self) -> std::ops::RangeInclusive<u32> {
-        self.minute - MINUTES_SHOWN..=self.minute
+        self.edge - MINUTES_SHOWN..=self.minute
     }
 
     /// The last full and the open minute.
     fn last_minutes(&self) -> std::ops::RangeInclusive<u32> {
-        self.minute - 1..=self.minute
+        self.edge - 1..=self.minute
     }
 
     /// From London midnight.

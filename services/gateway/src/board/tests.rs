@@ -121,17 +121,17 @@ proptest! {
             let mut seq = 0;
             move || { seq += 1; seq }
         };
-        let mut board = Board::new(topic, &catalogue, &run.fold, &Scope::at(NOW, &TILES), &mut next);
+        let mut board = Board::new(topic, &catalogue, &run.fold, &Scope::at(NOW, NOW, &TILES), &mut next);
         let mut clients: [Client; 3] = Default::default();
         for step in steps.into_iter().chain((0..3).map(Step::Follow)) {
             match step {
                 Step::Cells(partition, service, back, n) => run.cells(partition, service, back, n),
                 Step::Pass(ms) => {
                     run.now += ms;
-                    run.fold.advance(run.now);
+                    run.fold.advance(run.now, run.now);
                 }
                 Step::Follow(client) => {
-                    let scope = Scope::at(run.now, &TILES);
+                    let scope = Scope::at(run.now, run.now, &TILES);
                     board.advance(&run.fold, &scope, &mut next);
                     prop_assert!(board.seq() >= run.seq, "numbers grow");
                     run.seq = board.seq();
@@ -153,7 +153,7 @@ proptest! {
 }
 
 fn board(fold: &Fold, now: i64, next: &mut dyn FnMut() -> u64) -> Board {
-    Board::new(Topic::Overview, &Catalogue::embedded(), fold, &Scope::at(now, &TILES), next)
+    Board::new(Topic::Overview, &Catalogue::embedded(), fold, &Scope::at(now, now, &TILES), next)
 }
 
 fn counter() -> impl FnMut() -> u64 {
@@ -184,8 +184,8 @@ fn midnight_in_london_begins_a_new_snapshot_with_the_new_date() {
     let mut board = board(&run.fold, NOW, &mut next);
     let before = board.seq();
     let midnight = Day::at(NOW).next().start_ms();
-    run.fold.advance(midnight);
-    assert!(board.advance(&run.fold, &Scope::at(midnight, &TILES), &mut next));
+    run.fold.advance(midnight, midnight);
+    assert!(board.advance(&run.fold, &Scope::at(midnight, midnight, &TILES), &mut next));
     assert_eq!(board.next_for(before), Next::Snapshot);
     let snapshot = board.snapshot("e", None, &Catalogue::embedded());
     assert!(snapshot.contains(r#""wm":null,"today":"2026-11-25""#), "{snapshot}");
@@ -201,8 +201,8 @@ fn nothing_new_is_no_new_number() {
     let seq = board.seq();
     // Something that this topic does not carry.
     run.cells(0, 60_001, 0, 3);
-    assert!(!board.advance(&run.fold, &Scope::at(NOW, &TILES), &mut next));
-    assert!(!board.advance(&run.fold, &Scope::at(NOW + 1_000, &TILES), &mut next));
+    assert!(!board.advance(&run.fold, &Scope::at(NOW, NOW, &TILES), &mut next));
+    assert!(!board.advance(&run.fold, &Scope::at(NOW + 1_000, NOW + 1_000, &TILES), &mut next));
     assert_eq!(board.seq(), seq);
 }
 
@@ -221,7 +221,7 @@ fn who_fell_behind_further_than_is_remembered_gets_a_snapshot() {
     let slow = board.seq();
     for _ in 0..2 * CHANGES_MIN {
         run.cells(0, 1, 0, 1);
-        board.advance(&run.fold, &Scope::at(NOW, &TILES), &mut next);
+        board.advance(&run.fold, &Scope::at(NOW, NOW, &TILES), &mut next);
     }
     assert_eq!(board.next_for(slow), Next::Snapshot);
     assert_eq!(board.next_for(board.seq() - 1), Next::Tick);

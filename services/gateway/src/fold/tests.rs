@@ -228,7 +228,7 @@ proptest! {
     ) {
         let versions = versions(&events);
         let mut moved = folded(&versions);
-        moved.advance(NOW + later * MINUTE_MS);
+        moved.advance(NOW + later * MINUTE_MS, NOW + later * MINUTE_MS);
         // The same versions again, and late: what has left is not taken again.
         for (source, key, measures) in &versions {
             moved.take(*source, [(key, measures)], |_| Some(NOW));
@@ -296,11 +296,11 @@ fn midnight_in_london_ends_the_day_in_summer_too() {
     let late = Day::from_ymd(2026, 7, 1).next().start_ms() - MINUTE_MS;
     let mut fold = Fold::new(owners(), late);
     fold.take(source(Log::Events, 0), [(&key(ServiceNumber(1), Period::Day, late), &counts_of(2))], |_| None);
-    fold.advance(late + 2 * MINUTE_MS);
+    fold.advance(late + 2 * MINUTE_MS, late + 2 * MINUTE_MS);
     fold.take(source(Log::Events, 0), [(&key(ServiceNumber(1), Period::Day, late + MINUTE_MS), &counts_of(1))], |_| None);
     let all = |day| fold.day(day).and_then(Bucket::all).map(|all| all.completed);
     assert_eq!(all(Day::from_ymd(2026, 7, 1)), Some(2), "yesterday is kept");
     assert_eq!(all(Day::from_ymd(2026, 7, 2)), Some(1));
-    fold.advance(late + 25 * HOUR_MS);
+    fold.advance(late + 25 * HOUR_MS, late + 25 * HOUR_MS);
     assert_eq!(fold.day(Day::from_ymd(2026, 7, 1)).map(Bucket::version), None);
 }

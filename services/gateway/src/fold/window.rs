@@ -24,12 +24,12 @@ pub struct Window {
 }
 
 impl Window {
-    /// The windows at an instant: 62 minutes, the total's minutes of all of today, the hours of today and of the 26
-    /// before, today and yesterday.
+    /// The windows at an instant: 62 minutes up to the edge of the figures, the total's minutes of all of today, the
+    /// hours of today and of the 26 before, today and yesterday.
     #[must_use]
-    pub fn at(now_ms: i64) -> Self {
+    pub fn at(now_ms: i64, edge_ms: i64) -> Self {
         let today = Day::at(now_ms);
-        let minutes_from = Period::Minute.index_at(now_ms) - MINUTES_SHOWN - 1;
+        let minutes_from = Period::Minute.index_at(edge_ms.min(now_ms)) - MINUTES_SHOWN - 1;
         let hours_from = Period::Hour.index_at(now_ms) - HOURS_KEPT;
         Self {
             minutes_from,
@@ -58,7 +58,7 @@ mod tests {
     fn all_minutes_of_today_are_kept_also_on_a_day_of_25_hours() {
         let day = Day::from_ymd(2026, 10, 25);
         let late = day.next().start_ms() - MINUTE_MS;
-        let window = Window::at(late);
+        let window = Window::at(late, late);
         assert_eq!(i64::from(window.totals_from) * MINUTE_MS, day.start_ms());
         assert_eq!(Period::Minute.index_at(late) - window.totals_from + 1, 25 * 60);
         assert_eq!(window.days_from, (day.0 - 1).cast_unsigned());
@@ -67,7 +67,8 @@ mod tests {
     #[test]
     fn just_after_midnight_the_last_hour_is_kept_as_well() {
         let day = Day::from_ymd(2026, 11, 24);
-        let window = Window::at(day.start_ms() + MINUTE_MS);
+        let now = day.start_ms() + MINUTE_MS;
+        let window = Window::at(now, now);
         assert_eq!(i64::from(window.totals_from) * MINUTE_MS, day.start_ms() - 60 * MINUTE_MS);
         assert_eq!(i64::from(window.hours_from) * HOUR_MS, day.start_ms() - 26 * HOUR_MS);
     }

@@ -9,7 +9,7 @@ const SERVICE: ServiceNumber = ServiceNumber(1);
 fn fold(per_minute: u64, from_ms: i64, to_ms: i64, now_ms: i64) -> Fold {
     let mut fold = Fold::new([(SERVICE, 1)].into(), from_ms.max(now_ms - 26 * HOUR_MS));
     add(&mut fold, per_minute, from_ms, to_ms);
-    fold.advance(now_ms);
+    fold.advance(now_ms, now_ms);
     fold
 }
 
@@ -82,7 +82,7 @@ fn an_office_that_was_closed_at_this_hour_yesterday_is_not_silent() {
         let end = if yesterday_busy { begin + 8 * HOUR_MS } else { begin + 28 * MINUTE_MS };
         let mut fold = fold(5, begin, end, evening - 26 * HOUR_MS);
         add(&mut fold, 5, NOW - HOUR_MS, NOW);
-        fold.advance(evening);
+        fold.advance(evening, evening);
         is_silent(&fold, evening)
     };
     assert!(open_then_closed(true), "yesterday it worked at this hour");

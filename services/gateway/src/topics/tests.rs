@@ -28,7 +28,7 @@ fn keys_and_periods_are_written_as_documented() {
 fn each_topic_carries_the_periods_it_promises() {
     let today = Day::from_ymd(2026, 11, 24);
     let now = today.start_ms() + 5 * domain::time::HOUR_MS;
-    let scope = Scope::at(now, &[]);
+    let scope = Scope::at(now, now, &[]);
     let minute = |back| At::minute(scope.minute - back);
     assert!(scope.carries(Topic::Overview, Key::All, minute(60)));
     assert!(!scope.carries(Topic::Overview, Key::All, minute(61)));
@@ -40,4 +40,15 @@ fn each_topic_carries_the_periods_it_promises() {
     assert!(scope.carries(Topic::Department(1), service, minute(60)));
     assert!(scope.carries(Topic::Overview, Key::All, At::day(today)));
     assert!(!scope.carries(Topic::Overview, Key::All, At::day(Day(today.0 - 1))));
+}
+
+#[test]
+fn figures_that_have_stopped_keep_the_hour_before_they_did() {
+    let now = 1_795_530_720_000;
+    let scope = Scope::at(now, now - 90 * domain::time::MINUTE_MS, &[]);
+    let minute = |back| At::minute(Period::Minute.index_at(now) - back);
+    assert!(scope.carries(Topic::Overview, Key::All, minute(150)));
+    assert!(!scope.carries(Topic::Overview, Key::All, minute(151)));
+    assert!(scope.carries(Topic::Overview, Key::Service(ServiceNumber(1)), minute(91)));
+    assert!(scope.carries(Topic::Overview, Key::All, minute(0)));
 }

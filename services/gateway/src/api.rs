@@ -1,0 +1,188 @@
+//! The read API, `/api/v1`: the values of the pages, the series behind them, the books, the state.
+//!
+//! Invariant: what a page shows its twin answers, from the same function. Errors are problem details.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::Uri;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use domain::source::{Log, Source};
+use serde::{Deserialize, Serialize};
+
+use crate::compose::{self, Span};
+use crate::history::BookRow;
+use crate::pages::Search;
+use crate::problem::{Broken, Problem};
+use crate::progress::SourceProgress;
+use crate::site::{Rendered, Site};
+
+const CACHE: &str = "no-cache";
+
+type Shared = State<Arc<Site>>;
+
+/// `/api/v1/overview`
+pub async fn overview(State(site): Shared, headers: HeaderMap) -> Response {
+    let make = || Rendered::json(&site.compose(|composer| composer.overview()));
+    site.held.get_or("/api/v1/overview", make).answer(&headers, CACHE)
+}
+
+/// `/api/v1/wall`
+pub async fn wall(State(site): Shared, headers: HeaderMap) -> Response {
+    let make = || Rendered::json(&site.compose(|composer| composer.wall()));
+    site.held.get_or("/api/v1/wall", make).answer(&headers, CACHE)
+}
+
+/// `/api/v1/services`
+pub async fn services(
+    State(site): Shared,
+    search: Result<Query<Search>, QueryRejection>,
+    headers: HeaderMap,
+) -> Response {
+    let query = match search {
+        Ok(Query(search)) => search.words(),
+        Err(_) => return unreadable(),
+    };
+    let make = || Rendered::json(&site.compose(|composer| composer.service_list(&query)));
+    site.held.get_or(&format!("/api/v1/services?q={query}"), make).answer(&headers, CACHE)
+}
+
+/// `/api/v1/services/{id}`
+pub async fn service(State(site): Shared, Path(id): Path<String>, headers: HeaderMap) -> Response {
+    let Some(service) = site.world.catalogue.service_by_id(&id) else { return no_service(&id) };
+    let make = || Rendered::json(&site.compose(|composer| composer.service(service)));
+    site.held.get_or(&format!("/api/v1/services/{id}"), make).answer(&headers, CACHE)
+}
+
+/// `/api/v1/departments/{id}`
+pub async fn department(State(site): Shared, Path(id): Path<String>, headers: HeaderMap) -> Response {
+    let Some(department) = site.world.catalogue.department_by_id(&id) else {
+        return Problem::not_found(&format!("department {id:?}")).into_response();
+    };
+    let make = || Rendered::json(&site.compose(|composer| composer.department(department)));
+    site.held.get_or(&format!("/api/v1/departments/{id}"), make).answer(&headers, CACHE)
+}
+
+/// What a series is asked for.
+#[derive(Debug, Deserialize)]
+pub struct SeriesQuery {
+    period: Option<String>,
+    from: Option<String>,
+    to: Option<String>,
+}
+
+/// `/api/v1/services/{id}/series`
+pub async fn series(
+    State(site): Shared,
+    Path(id): Path<String>,
+    query: Result<Query<SeriesQuery>, QueryRejection>,
+    headers: HeaderMap,
+) -> Response {
+    let Ok(Query(query)) = query else { return unreadable() };
+    let Some(service) = site.world.catalogue.service_by_id(&id) else { return no_service(&id) };
+    let now_ms = runtime::clock::now_ms();
+    let asked = Span::parse(query.period.as_deref(), query.from.as_deref(), query.to.as_deref(), now_ms);
+    let span = match asked {
+        Ok(span) => span,
+        Err(broken) => return Problem::invalid(broken).into_response(),
+    };
+    match site.history.series(service.number, span.period, span.range.clone()).await {
+        Ok(rows) => Rendered::json(&compose::series(service, &span, &rows, now_ms)).answer(&headers, CACHE),
+        Err(error) => {
+            tracing::warn!(%error, "a series cannot be read");
+            Problem::unavailable("the store of counts does not answer at present").into_response()
+        }
+    }
+}
+
+/// Every other address under `/api/v1`.
+pub async fn nowhere(address: Uri) -> Response {
+    Problem::not_found(&format!("address /api/v1{}", address.path())).into_response()
+}
+
+fn unreadable() -> Response {
+    Problem::invalid(vec![Broken::new("query", "has each parameter once, as UTF-8")]).into_response()
+}
+
+fn no_service(id: &str) -> Response {
+    Problem::not_found(&format!("service {id:?}")).into_response()
+}
+
+/// The books of one source: how far it is, what became of its records, and whether that adds up.
+#[derive(Debug, Serialize)]
+struct SourceBook<'a> {
+    source: String,
+    /// One past the last record known to be in the log.
+    log_end: u64,
+    #[serde(flatten)]
+    row: &'a BookRow,
+}
+
+#[derive(Debug, Serialize)]
+struct BooksAnswer<'a> {
+    as_of_ms: i64,
+    totals: Option<views::figures::Books>,
+    sources: Vec<SourceBook<'a>>,
+}
+
+/// `/api/v1/books`
+pub async fn books(State(site): Shared, headers: HeaderMap) -> Response {
+    let now_ms = runtime::clock::now_ms();
+    let Some(books) = site.history.books(now_ms) else {
+        return Problem::unavailable("the books cannot be read at present").into_response();
+    };
+    let (totals, ends) = site.compose(|composer| {
+        let ends: std::collections::BTreeMap<Source, u64> =
+            composer.live.pipeline.sources().map(|(source, progress)| (source, progress.log_end)).collect();
+        (composer.books_figures(), ends)
+    });
+    let sources = books.rows.iter().filter_map(|row| {
+        let log = Log::from_number(row.log.into())?;
+        let source = Source { log, epoch: row.epoch, partition: row.partition };
+        let log_end = ends.get(&source).copied().unwrap_or(0).max(row.applied_end);
+        Some(SourceBook { source: source.to_string(), log_end, row })
+    });
+    let answer = BooksAnswer { as_of_ms: books.as_of_ms, totals, sources: sources.collect() };
+    Rendered::json(&answer).answer(&headers, CACHE)
+}
+
+#[derive(Debug, Serialize)]
+struct SourceState {
+    source: String,
+    #[serde(flatten)]
+    progress: SourceProgress,
+}
+
+#[derive(Debug, Serialize)]
+struct StatusAnswer {
+    #[serde(flatten)]
+    context: views::figures::Context,
+    /// Of this run of the gateway.
+    epoch: String,
+    /// Open sockets.
+    viewers: usize,
+    /// Kafka answered when it was asked last.
+    kafka_answers: bool,
+    sources: Vec<SourceState>,
+}
+
+/// `/api/v1/status`
+pub async fn status(State(site): Shared, headers: HeaderMap) -> Response {
+    let answer = site.compose(|composer| {
+        let pipeline = &composer.live.pipeline;
+        let state = |(source, progress): (Source, &SourceProgress)| SourceState {
+            source: source.to_string(),
+            progress: progress.clone(),
+        };
+        StatusAnswer {
+            context: composer.context(),
+            epoch: site.door.epoch().to_owned(),
+            viewers: site.door.open(),
+            kafka_answers: pipeline.is_reachable(),
+            sources: pipeline.sources().map(state).collect(),
+        }
+    });
+    Rendered::json(&answer).answer(&headers, "no-store")
+}

@@ -1,0 +1,170 @@
+//! The cold start: from an empty memory to figures that miss nothing.
+//!
+//! In this order: where the logs end; how far the store has each source (ledger); the store's cells; and then the live
+//! topic from the append time of the oldest record that may not be in the store. Position first, data second: what is
+//! read twice is harmless, what is read never would be missing.
+//!
+//! A source whose ledger reaches the end of its log has everything in the store that was there when the end was read; what
+//! comes later is on the live topic later than that. So a quiet source does not make the start read a whole day.
+//!
+//! Invariant: the offset to read from is never later than the first pack that holds a record which is not in the store.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::source::{Log, Source};
+use domain::time::{DAY_MS, Day, HOUR_MS, Period};
+use runtime::clickhouse::{Error, Store};
+
+use crate::stored::{self, Cells, LedgerRow};
+use crate::world::World;
+
+/// Minutes read in one query.
+const MINUTES_AT_ONCE: u32 = 60;
+
+/// Where the events topic ended, read before the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ends {
+    /// This machine's clock before the first of them was asked for.
+    pub asked_at_ms: i64,
+    /// One past the last record, by partition.
+    pub events: BTreeMap<u16, u64>,
+}
+
+/// How far back the live topic is needed, and how old the figures of the store are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Reach {
+    /// Packs from this instant on are needed, by the broker's clock.
+    from_ms: i64,
+    /// The store's figures reach up to here.
+    edge_ms: i64,
+}
+
+/// Folds the store's cells of all windows; returns the instant from which packs of the live topic are needed.
+///
+/// # Errors
+/// ClickHouse. What was folded by then does no harm.
+pub async fn read_store(world: &World, store: &Store, ends: &Ends, skew_ms: i64) -> Result<i64, Error> {
+    let ledger = current(stored::ledger(store).await?);
+    let reach = reach(&ledger, ends, skew_ms);
+    {
+        let mut live = world.live();
+        live.fold.begin_at(ends.asked_at_ms, reach.edge_ms.clamp(ends.asked_at_ms - DAY_MS, ends.asked_at_ms));
+        for (source, row) in &ledger {
+            live.pipeline.on_ledger(*source, row.applied_end, row.appended_at_ms);
+        }
+    }
+    let now_ms = ends.asked_at_ms;
+    let appended = |source: &Source| ledger.get(source).map_or(now_ms, |row| row.appended_at_ms);
+    let fold = |cells: Cells| {
+        for (source, cells) in cells {
+            world.on_stored(source, &cells, appended(&source));
+        }
+    };
+    let window = world.live().fold.window();
+    // An event may be a few minutes ahead of the clock, or on tomorrow's date.
+    let minutes_to = Period::Minute.index_at(now_ms + HOUR_MS / 4);
+    let hours_to = Period::Hour.index_at(now_ms) + 2;
+    let days_to = (Day::at(now_ms).0 + 2).cast_unsigned();
+    fold(stored::counts(store, Period::Day, window.days_from..days_to).await?);
+    fold(stored::breakdown(store, window.days_from..days_to).await?);
+    fold(stored::views(store, Period::Day, window.days_from..days_to).await?);
+    fold(stored::counts(store, Period::Hour, window.hours_from..hours_to).await?);
+    fold(stored::views(store, Period::Hour, window.hours_from..hours_to).await?);
+    for range in pieces(window.totals_from, window.minutes_from) {
+        fold(stored::completed(store, range).await?);
+    }
+    for range in pieces(window.minutes_from, minutes_to) {
+        fold(stored::counts(store, Period::Minute, range.clone()).await?);
+        fold(stored::views(store, Period::Minute, range).await?);
+    }
+    Ok(reach.from_ms)
+}
+
+/// The ledger of the newest generation of each log: older ones were settled before it began.
+fn current(rows: Vec<LedgerRow>) -> BTreeMap<Source, LedgerRow> {
+    let known: BTreeMap<Source, LedgerRow> = rows.into_iter().filter_map(|row| Some((row.source()?, row))).collect();
+    let newest = |log: Log| known.keys().filter(|source| source.log == log).map(|source| source.epoch).max();
+    let newest: BTreeSet<_> =
+        [Log::Events, Log::Backfill, Log::Corrections].iter().filter_map(|log| Some((*log, newest(*log)?))).collect();
+    known.into_iter().filter(|(source, _)| newest.contains(&(source.log, source.epoch))).collect()
+}
+
+fn reach(ledger: &BTreeMap<Source, LedgerRow>, ends: &Ends, skew_ms: i64) -> Reach {
+    let now_ms = ends.asked_at_ms;
+    let settled = |source: &Source, row: &LedgerRow| {
+        source.log == Log::Events && ends.events.get(&source.partition).is_some_and(|end| row.applied_end >= *end)
+    };
+    let stored: BTreeSet<u16> = ledger.keys().filter(|s| s.log == Log::Events).map(|source| source.partition).collect();
+    // A partition with records and without a ledger: nothing of it is in the store.
+    let unstored = ends.events.iter().any(|(partition, end)| *end > 0 && !stored.contains(partition));
+    let unsettled = ledger.iter().filter(|(source, row)| !settled(source, row)).map(|(_, row)| row.appended_at_ms);
+    let edge_ms = unsettled.min().map_or(now_ms, |oldest| oldest.min(now_ms));
+    let from_ms = if unstored { i64::MIN } else { edge_ms - 2 * skew_ms };
+    Reach { from_ms, edge_ms }
+}
+
+fn pieces(from: u32, to: u32) -> impl Iterator<Item = std::ops::Range<u32>> {
+    (from..to).step_by(MINUTES_AT_ONCE as usize).map(move |begin| begin..to.min(begin + MINUTES_AT_ONCE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_795_530_720_000;
+
+    fn source(partition: u16) -> Source {
+        Source { log: Log::Events, epoch: 1, partition }
+    }
+
+    fn ledger(rows: &[(u16, u64, i64)]) -> BTreeMap<Source, LedgerRow> {
+        rows.iter().map(|(p, end, at)| (source(*p), LedgerRow::new(source(*p), *end, *at))).collect()
+    }
+
+    fn ends(events: &[(u16, u64)]) -> Ends {
+        Ends { asked_at_ms: NOW, events: events.iter().copied().collect() }
+    }
+
+    #[test]
+    fn settled_sources_need_the_live_topic_from_now_on_only_however_quiet_they_are() {
+        let ledger = ledger(&[(0, 10, NOW - 2_000), (1, 5, NOW - DAY_MS)]);
+        let reach = reach(&ledger, &ends(&[(0, 10), (1, 5)]), 5_000);
+        assert_eq!(reach, Reach { from_ms: NOW - 10_000, edge_ms: NOW });
+    }
+
+    #[test]
+    fn the_oldest_source_that_is_not_settled_decides() {
+        let ledger = ledger(&[(0, 10, NOW - 2_000), (1, 5, NOW - HOUR_MS), (2, 5, NOW - DAY_MS)]);
+        let reach = reach(&ledger, &ends(&[(0, 11), (1, 6), (2, 5)]), 5_000);
+        assert_eq!(reach, Reach { from_ms: NOW - HOUR_MS - 10_000, edge_ms: NOW - HOUR_MS });
+    }
+
+    #[test]
+    fn a_partition_that_is_not_in_the_ledger_needs_all_that_is_kept() {
+        let ledger = ledger(&[(0, 10, NOW)]);
+        assert_eq!(reach(&ledger, &ends(&[(0, 10), (1, 3)]), 0).from_ms, i64::MIN);
+        assert_eq!(reach(&ledger, &ends(&[(0, 10), (1, 0)]), 0).from_ms, NOW, "nothing was ever sent there");
+        assert_eq!(reach(&BTreeMap::new(), &ends(&[(0, 0)]), 0).from_ms, NOW, "an empty system");
+    }
+
+    #[test]
+    fn generations_that_were_settled_before_are_left_out() {
+        let old = Source { epoch: 1, ..source(0) };
+        let new = Source { epoch: 2, ..source(0) };
+        let rows = vec![LedgerRow::new(old, 90, NOW - DAY_MS), LedgerRow::new(new, 4, NOW)];
+        assert_eq!(current(rows).into_keys().collect::<Vec<_>>(), [new]);
+    }
+
+    #[test]
+    fn pieces_cover_the_range_without_a_gap() {
+        for (from, to) in [(0, 0), (5, 5), (0, 60), (3, 200), (7, 68)] {
+            let mut at = from;
+            for piece in pieces(from, to) {
+                assert_eq!(piece.start, at);
+                assert!(piece.len() <= MINUTES_AT_ONCE as usize && !piece.is_empty());
+                at = piece.end;
+            }
+            assert_eq!(at, to);
+        }
+    }
+}

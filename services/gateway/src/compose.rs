@@ -1,0 +1,289 @@
+//! From the fold, the catalogue and the past to the values that pages and the read API show.
+//!
+//! Invariant: pure, and one value for a page and its API twin, made under one lock, so that figures and watermark belong
+//! together. What is not counted is `None`. It never renders.
+
+mod pages;
+mod series;
+
+use std::collections::BTreeMap;
+
+use domain::catalogue::{Catalogue, SHORT_NAME_MAX, Service};
+use domain::source::ServiceNumber;
+use domain::time::{Day, MINUTE_MS, Period};
+use domain::vocabulary::Stage;
+use views::figures::{self, Context, DepartmentRef, Freshness, Live as LiveFigures, ServiceRef};
+
+use crate::fold::{Bucket, Measure, Sum};
+use crate::history::{self, Books, Weekdays};
+use crate::progress;
+use crate::silence::{SILENT_SHOWN, Silence};
+use crate::world::Live;
+
+pub use pages::RulesInForce;
+pub use series::{Point, Series, Span, series};
+
+/// Same weekdays that a usual range needs.
+pub const WEEKS_NEEDED: u32 = 4;
+
+/// What is said about the data on every page.
+#[derive(Debug, Clone, Copy)]
+pub struct Labels {
+    /// The events are made by the simulator.
+    pub simulated: bool,
+    /// Names and volumes come from data under the Open Government Licence.
+    pub open_government_data: bool,
+}
+
+/// All that figures are made from, at one instant.
+pub struct Composer<'a> {
+    /// Names.
+    pub catalogue: &'a Catalogue,
+    /// Counts.
+    pub live: &'a Live,
+    /// The same weekdays before.
+    pub weekdays: &'a Weekdays,
+    /// The books, if they can be read.
+    pub books: Option<&'a Books>,
+    /// What is said about the data.
+    pub labels: Labels,
+    /// The gateway's clock.
+    pub now_ms: i64,
+}
+
+impl Composer<'_> {
+    /// When, how fresh, what kind.
+    #[must_use]
+    pub fn context(&self) -> Context {
+        let progress = self.live.progress(self.now_ms);
+        let silence = self.live.silence.as_ref();
+        Context {
+            now_ms: self.now_ms,
+            today: Day::at(self.now_ms),
+            freshness: Freshness {
+                wm_ms: progress.wm_ms,
+                state: match progress.state {
+                    progress::State::Ok => figures::State::Ok,
+                    progress::State::Behind => figures::State::Behind,
+                    progress::State::Starting => figures::State::Starting,
+                },
+                pipeline: match progress.pipeline {
+                    progress::PipelineState::Ok => figures::PipelineState::Ok,
+                    progress::PipelineState::Behind => figures::PipelineState::Behind,
+                    progress::PipelineState::Unknown => figures::PipelineState::Unknown,
+                },
+                behind_ms: progress.behind_ms,
+                since_ms: progress.since_ms,
+                reporting: silence.map(|silence| silence.reporting),
+                silent: silence.map(|silence| self.silent(silence)).unwrap_or_default(),
+                silent_count: silence.map_or(0, |silence| silence.silent.len() as u32),
+                incomplete: self.live.incomplete.clone(),
+            },
+            simulated: self.labels.simulated,
+            open_government_data: self.labels.open_government_data,
+        }
+    }
+
+    fn silent(&self, silence: &Silence) -> Vec<figures::Silent> {
+        let shown = silence.silent.iter().filter_map(|silent| {
+            let service = self.catalogue.service(silent.service)?;
+            let service = self.service_ref(service);
+            Some(figures::Silent { service, last_ms: silent.last_ms, habit_ms: silent.habit_ms })
+        });
+        shown.take(SILENT_SHOWN).collect()
+    }
+
+    fn department_ref(&self, number: u8) -> DepartmentRef {
+        match self.catalogue.department(number) {
+            Some(department) => DepartmentRef {
+                id: department.id.clone(),
+                name: department.name.clone(),
+                short_name: department.abbreviation.clone(),
+            },
+            None => {
+                DepartmentRef { id: number.to_string(), name: format!("Department {number}"), short_name: String::new() }
+            }
+        }
+    }
+
+    fn service_ref(&self, service: &Service) -> ServiceRef {
+        ServiceRef {
+            id: service.id.clone(),
+            name: service.name.clone(),
+            short_name: short_name(service),
+            department: self.department_ref(service.department),
+        }
+    }
+
+    /// Completed in the minutes that a page shows and today; `minute` and `today` find the counts.
+    fn live_of(&self, context: &Context, minute: impl Fn(u32) -> Option<i64>, today: Option<i64>) -> LiveFigures {
+        let open = Period::Minute.index_at(context.open_minute_ms());
+        let first = Period::Minute.index_at(context.minutes_from_s() * 1_000);
+        LiveFigures {
+            last_minute: whole(minute(open - 1)),
+            open_minute: whole(minute(open)),
+            today: whole(today),
+            minutes: (first..=open).map(|index| whole(minute(index))).collect(),
+        }
+    }
+
+    fn total(&self, context: &Context) -> LiveFigures {
+        let minute = |index| self.live.fold.minute_total(index).map(|total| total.completed);
+        let today = self.day().and_then(Bucket::all).map(|all| all.completed);
+        self.live_of(context, minute, today)
+    }
+
+    fn department_live(&self, context: &Context, number: u8) -> LiveFigures {
+        let fold = &self.live.fold;
+        let minute =
+            |index| Some(fold.bucket(Period::Minute, index)?.department(number)?.completed);
+        let today = self.day().and_then(|day| day.department(number)).map(|total| total.completed);
+        self.live_of(context, minute, today)
+    }
+
+    fn service_live(&self, context: &Context, number: ServiceNumber) -> LiveFigures {
+        let fold = &self.live.fold;
+        let minute = |index| fold.sum(Period::Minute, index, number).and_then(Sum::completed);
+        let today = self.day().and_then(|day| day.sum(number)).and_then(Sum::completed);
+        self.live_of(context, minute, today)
+    }
+
+    fn day(&self) -> Option<&Bucket> {
+        self.live.fold.day(Day::at(self.now_ms))
+    }
+
+    /// What is usual by now, over the services that are asked for. A day before counts if anything of them was counted.
+    fn usual(&self, context: &Context, which: impl Fn(ServiceNumber) -> bool) -> figures::Usual {
+        let since_midnight_ms = (context.edge_ms() - context.today.start_ms()).max(0);
+        let mut known: Vec<f64> = Vec::new();
+        if self.weekdays.today == Some(context.today) {
+            for (_, hours) in &self.weekdays.days {
+                let mine = hours.iter().filter(|(service, _)| which(**service));
+                let counts = mine.map(|(_, hours)| history::by_time_of_day(hours, since_midnight_ms));
+                known.extend(counts.reduce(|a, b| a + b));
+            }
+        }
+        let weeks = known.len() as u32;
+        let mut quantile = |q| history::quantile(&mut known, q).map_or(0, |n| n.max(0.0).round() as u64);
+        let range = (weeks >= WEEKS_NEEDED).then(|| figures::UsualRange {
+            low: quantile(0.1),
+            median: quantile(0.5),
+            high: quantile(0.9),
+        });
+        figures::Usual { weeks, weeks_needed: WEEKS_NEEDED, range }
+    }
+
+    fn rates(&self) -> figures::Rates {
+        let Some(day) = self.day() else { return figures::Rates::default() };
+        let mut rates = RateSums::default();
+        day.public().filter(|(_, sum)| sum.version > 0).for_each(|(_, sum)| rates.add(sum));
+        rates.figures()
+    }
+
+    /// Where every event has gone: what the store has decided, and what the log holds beyond it.
+    #[must_use]
+    pub fn books_figures(&self) -> Option<figures::Books> {
+        let books = self.books?;
+        let mut ends: BTreeMap<(u8, u16, u16), u64> = BTreeMap::new();
+        for (source, progress) in self.live.pipeline.sources() {
+            ends.insert((source.log as u8, source.epoch, source.partition), progress.log_end);
+        }
+        let mut sums = figures::Books {
+            as_of_ms: books.as_of_ms,
+            received: 0,
+            counted: 0,
+            duplicates: 0,
+            late: 0,
+            invalid: 0,
+            expired: 0,
+            in_flight: 0,
+            difference: 0,
+        };
+        for row in &books.rows {
+            let key = (row.log, row.epoch, row.partition);
+            let end = ends.remove(&key).unwrap_or(0).max(row.applied_end);
+            sums.received += end;
+            sums.in_flight += end - row.applied_end;
+            sums.counted += row.accepted;
+            sums.duplicates += row.duplicate;
+            sums.late += row.late;
+            sums.invalid += row.invalid;
+            sums.expired += row.expired;
+            sums.difference += row.difference;
+        }
+        // Sources of which the store has nothing yet.
+        for end in ends.into_values() {
+            sums.received += end;
+            sums.in_flight += end;
+        }
+        Some(sums)
+    }
+
+    /// Where the open minute begins, as an index.
+    fn open_minute(context: &Context) -> u32 {
+        (context.open_minute_ms() / MINUTE_MS) as u32
+    }
+}
+
+/// The parts of today's ratios, with the services that have them.
+#[derive(Default)]
+struct RateSums {
+    services: u32,
+    digital: (u64, u64, u32),
+    completion: (u64, u64, u32),
+    satisfaction: (u64, u64, u32),
+}
+
+impl RateSums {
+    fn add(&mut self, sum: &Sum) {
+        self.services += 1;
+        if let Some(completed) = whole(sum.completed()) {
+            self.digital.0 += whole(sum.completed_digital()).unwrap_or(0);
+            self.digital.1 += completed;
+            self.digital.2 += 1;
+        }
+        if let Some(started) = whole(sum.get(Measure::Stage(Stage::Started))) {
+            self.completion.0 += whole(sum.completed()).unwrap_or(0);
+            self.completion.1 += started;
+            self.completion.2 += 1;
+        }
+        if let Some(ratings) = sum.ratings() {
+            self.satisfaction.0 += ratings.iter().map(|n| n.max(&0).cast_unsigned()).sum::<u64>();
+            self.satisfaction.1 += ratings.iter().zip(1..).map(|(n, rating)| n.max(&0).cast_unsigned() * rating).sum::<u64>();
+            self.satisfaction.2 += 1;
+        }
+    }
+
+    fn figures(self) -> figures::Rates {
+        let of_services = self.services;
+        let ratio = |(part, whole, services): (u64, u64, u32)| {
+            (whole > 0).then_some(figures::Ratio { part, whole, services, of_services })
+        };
+        let (rated, rating_sum, services) = self.satisfaction;
+        figures::Rates {
+            digital: ratio(self.digital),
+            completion: ratio(self.completion),
+            satisfaction: (rated > 0).then_some(figures::Satisfaction { rated, rating_sum, services, of_services }),
+        }
+    }
+}
+
+/// Corrections that are ahead of what they correct must not show as less than nothing.
+fn whole(n: Option<i64>) -> Option<u64> {
+    n.map(|n| n.max(0).cast_unsigned())
+}
+
+/// The short name, or the beginning of the name.
+fn short_name(service: &Service) -> String {
+    match &service.short_name {
+        Some(name) => name.clone(),
+        None if service.name.chars().count() <= SHORT_NAME_MAX => service.name.clone(),
+        None => {
+            let start: String = service.name.chars().take(SHORT_NAME_MAX - 1).collect();
+            format!("{}…", start.trim_end())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,283 @@
+//! The value of each page.
+//!
+//! Invariant: lists are ordered by figures first and by id last, so the same counts give the same page.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::catalogue::{Department, Origin, Service};
+use domain::cell::Dimension;
+use domain::histogram;
+use domain::source::ServiceNumber;
+use domain::time::{Day, HOUR_MS, MINUTE_MS, Period};
+use domain::vocabulary::{Channel, Reason, Stage};
+use views::figures::{
+    About, ChannelFigure, Context, DaySeries, DepartmentPage, DepartmentRow, Durations, HourFigure, Overview,
+    ReasonFigure, ServiceFacts, ServiceList, ServicePage, ServiceRow, Stages, StepFigure, Wall, Yearly,
+};
+
+use super::{Composer, whole};
+use crate::fold::{Measure, Sum};
+use crate::history::Hours;
+
+/// Services in the list of the busiest.
+const BUSIEST: usize = 10;
+
+/// What the page about the data says of the rules.
+#[derive(Debug, Clone, Copy)]
+pub struct RulesInForce {
+    /// L, in days.
+    pub late_after_days: u32,
+    /// F, in minutes.
+    pub future_minutes: u32,
+    /// How long minutes are kept.
+    pub minutes_kept_days: u32,
+}
+
+impl Composer<'_> {
+    /// `/`
+    #[must_use]
+    pub fn overview(&self) -> Overview {
+        let context = self.context();
+        let heard = self.heard_today();
+        Overview {
+            services_today: heard.len() as u32,
+            services_known: self.catalogue.services().len() as u32,
+            total: self.total(&context),
+            usual: self.usual(&context, ServiceNumber::is_public),
+            rates: self.rates(),
+            departments: self.departments(&context, &heard),
+            services: self.busiest(&context),
+            books: self.books_figures(),
+            context,
+        }
+    }
+
+    fn heard_today(&self) -> BTreeSet<ServiceNumber> {
+        self.day().into_iter().flat_map(|day| day.public()).filter(|(_, sum)| sum.version > 0).map(|(number, _)| number).collect()
+    }
+
+    fn departments(&self, context: &Context, heard: &BTreeSet<ServiceNumber>) -> Vec<DepartmentRow> {
+        let silent = self.live.silence.as_ref().map(|silence| silence.silent.as_slice()).unwrap_or_default();
+        let mut rows: Vec<DepartmentRow> = self
+            .catalogue
+            .departments()
+            .iter()
+            .map(|department| {
+                let mine = |number| self.live.fold.owner(number) == Some(department.number);
+                DepartmentRow {
+                    department: self.department_ref(department.number),
+                    live: self.department_live(context, department.number),
+                    services_today: heard.iter().filter(|number| mine(**number)).count() as u32,
+                    services_known: self.catalogue.services_of(department.number).count() as u32,
+                    silent: silent.iter().filter(|silent| mine(silent.service)).count() as u32,
+                }
+            })
+            .filter(|row| row.live.today.is_some())
+            .collect();
+        rows.sort_by(|a, b| (Reverse(a.live.today), &a.department.id).cmp(&(Reverse(b.live.today), &b.department.id)));
+        rows
+    }
+
+    fn busiest(&self, context: &Context) -> Vec<ServiceRow> {
+        let last = Self::open_minute(context) - 1;
+        let bucket = self.live.fold.bucket(Period::Minute, last);
+        let mut ranked: Vec<_> = bucket
+            .into_iter()
+            .flat_map(|bucket| bucket.public())
+            .filter_map(|(number, sum)| Some((Reverse(whole(sum.completed()).filter(|n| *n > 0)?), number)))
+            .collect();
+        ranked.sort_unstable();
+        let services = ranked.into_iter().filter_map(|(_, number)| self.catalogue.service(number));
+        services.take(BUSIEST).map(|service| self.service_row(context, service)).collect()
+    }
+
+    fn service_row(&self, context: &Context, service: &Service) -> ServiceRow {
+        ServiceRow {
+            service: self.service_ref(service),
+            live: self.service_live(context, service.number),
+            last_event_ms: self.live.fold.heard_ms(service.number),
+        }
+    }
+
+    fn rows<'s>(&self, context: &Context, services: impl Iterator<Item = &'s Service>) -> Vec<ServiceRow> {
+        let mut rows: Vec<_> = services.map(|service| self.service_row(context, service)).collect();
+        // `None` sorts before `Some`: reversed, those without a figure stand last.
+        rows.sort_by(|a, b| (Reverse(a.live.today), &a.service.name).cmp(&(Reverse(b.live.today), &b.service.name)));
+        rows
+    }
+
+    /// `/services`
+    #[must_use]
+    pub fn service_list(&self, query: &str) -> ServiceList {
+        let context = self.context();
+        let found = self.catalogue.services().iter().filter(|service| {
+            query.trim().is_empty() || views::lists::matches(&self.service_ref(service), query)
+        });
+        ServiceList {
+            services: self.rows(&context, found),
+            query: query.trim().to_owned(),
+            services_known: self.catalogue.services().len() as u32,
+            context,
+        }
+    }
+
+    /// `/departments/{id}`
+    #[must_use]
+    pub fn department(&self, department: &Department) -> DepartmentPage {
+        let context = self.context();
+        let number = department.number;
+        DepartmentPage {
+            department: self.department_ref(number),
+            total: self.department_live(&context, number),
+            usual: self.usual(&context, |service| self.live.fold.owner(service) == Some(number)),
+            services: self.rows(&context, self.catalogue.services_of(number)),
+            context,
+        }
+    }
+
+    /// `/services/{id}`
+    #[must_use]
+    pub fn service(&self, service: &Service) -> ServicePage {
+        let context = self.context();
+        let number = service.number;
+        let sum = self.day().and_then(|day| day.sum(number));
+        let stage = |stage| whole(sum.and_then(|sum| sum.get(Measure::Stage(stage))));
+        let detail = self.live.fold.detail(context.today, number);
+        ServicePage {
+            service: self.facts(service),
+            completed: self.service_live(&context, number),
+            last_event_ms: self.live.fold.heard_ms(number),
+            usual: self.usual(&context, |other| other == number),
+            hours: self.hours(&context, number),
+            same_weekday: self.same_weekday(&context, number),
+            stages: Stages {
+                started: stage(Stage::Started),
+                completed: stage(Stage::Completed),
+                failed: stage(Stage::Failed),
+                abandoned: stage(Stage::Abandoned),
+            },
+            channels: sum.map(channels).unwrap_or_default(),
+            steps: steps(&detail.breakdown),
+            reasons: reasons(&detail.breakdown),
+            ratings: sum.and_then(Sum::ratings).map(|ratings| ratings.map(|n| n.max(0).cast_unsigned())),
+            durations: durations(&detail.durations),
+            context,
+        }
+    }
+
+    fn facts(&self, service: &Service) -> ServiceFacts {
+        let yearly = service.latest_volume().and_then(|latest| {
+            Some(Yearly { volume: latest.volume?, until: latest.window_end })
+        });
+        ServiceFacts {
+            names: self.service_ref(service),
+            agency: service.agency.and_then(|number| self.catalogue.agency(number)).map(|agency| agency.name.clone()),
+            customers: service.customer.map(|customer| customer.label().to_owned()),
+            url: None,
+            yearly,
+            sandbox: service.origin == Origin::Sandbox,
+        }
+    }
+
+    /// Hours of today up to the open one.
+    fn hours(&self, context: &Context, number: ServiceNumber) -> Vec<HourFigure> {
+        let first = Period::Hour.index_at(context.today.start_ms());
+        let open = Period::Hour.index_at(context.edge_ms().max(context.today.start_ms()));
+        let completed = |index| whole(self.live.fold.sum(Period::Hour, index, number).and_then(Sum::completed));
+        let hour = |index| HourFigure { from_s: Period::Hour.start_ms(index) / 1_000, completed: completed(index) };
+        (first..=open).map(hour).collect()
+    }
+
+    fn same_weekday(&self, context: &Context, number: ServiceNumber) -> Option<DaySeries> {
+        let day = Day(context.today.0 - 7);
+        let (_, services) = self.weekdays.days.iter().find(|(before, _)| *before == day)?;
+        let counted: &Hours = services.get(&number)?;
+        let length = ((day.next().start_ms() - day.start_ms()) / HOUR_MS) as usize;
+        let hours = counted.iter().take(length).enumerate().map(|(place, n)| HourFigure {
+            from_s: (day.start_ms() + place as i64 * HOUR_MS) / 1_000,
+            completed: whole(*n),
+        });
+        Some(DaySeries { day, hours: hours.collect() })
+    }
+
+    /// `/wall`
+    #[must_use]
+    pub fn wall(&self) -> Wall {
+        let context = self.context();
+        let mut total = self.total(&context);
+        let first = context.today.start_ms() / MINUTE_MS;
+        let minute = |index| whole(self.live.fold.minute_total(index).map(|total| total.completed));
+        total.minutes = (first as u32..=Self::open_minute(&context)).map(minute).collect();
+        let tiles = self.live.tiles.iter().filter_map(|number| self.catalogue.service(*number));
+        Wall {
+            total,
+            usual: self.usual(&context, ServiceNumber::is_public),
+            tiles: tiles.map(|service| self.service_row(&context, service)).collect(),
+            context,
+        }
+    }
+
+    /// `/about-the-data`
+    #[must_use]
+    pub fn about(&self, rules: RulesInForce) -> About {
+        About {
+            context: self.context(),
+            services_known: self.catalogue.services().len() as u32,
+            departments_known: self.catalogue.departments().len() as u32,
+            services_today: self.heard_today().len() as u32,
+            late_after_days: rules.late_after_days,
+            future_minutes: rules.future_minutes,
+            minutes_kept_days: rules.minutes_kept_days,
+            books: self.books_figures(),
+        }
+    }
+}
+
+fn channels(sum: &Sum) -> Vec<ChannelFigure> {
+    let completed = |channel| whole(sum.get(Measure::Completed(channel)));
+    let found = Channel::ALL.into_iter().filter_map(|channel| Some(ChannelFigure { channel, completed: completed(channel)? }));
+    found.collect()
+}
+
+fn steps(breakdown: &BTreeMap<(Dimension, u8, u8), u64>) -> Vec<StepFigure> {
+    let mut steps: BTreeMap<u8, StepFigure> = BTreeMap::new();
+    for (&(dimension, member, stage), &n) in breakdown {
+        if dimension != Dimension::Step {
+            continue;
+        }
+        let empty = StepFigure { step: member, started: None, completed: None, failed: None, abandoned: None };
+        let step = steps.entry(member).or_insert(empty);
+        match Stage::from_number(stage.into()) {
+            Some(Stage::Started) => step.started = Some(n),
+            Some(Stage::Completed) => step.completed = Some(n),
+            Some(Stage::Failed) => step.failed = Some(n),
+            Some(Stage::Abandoned) => step.abandoned = Some(n),
+            None => {}
+        }
+    }
+    steps.into_values().collect()
+}
+
+fn reasons(breakdown: &BTreeMap<(Dimension, u8, u8), u64>) -> Vec<ReasonFigure> {
+    let mut sums: BTreeMap<u8, u64> = BTreeMap::new();
+    for (&(dimension, member, _), &n) in breakdown {
+        if dimension == Dimension::Reason {
+            *sums.entry(member).or_default() += n;
+        }
+    }
+    let known = sums.into_iter().filter_map(|(member, n)| Some(ReasonFigure { reason: Reason::from_number(member.into())?, n }));
+    let mut reasons: Vec<_> = known.filter(|reason| reason.n > 0).collect();
+    reasons.sort_by_key(|reason| Reverse(reason.n));
+    reasons
+}
+
+fn durations(buckets: &[(u8, u64)]) -> Option<Durations> {
+    let quantile = |q| histogram::quantile_ms(buckets, q).map(|ms| ms.round() as u64);
+    Some(Durations {
+        n: buckets.iter().map(|(_, n)| n).sum(),
+        p50_ms: quantile(0.5)?,
+        p90_ms: quantile(0.9)?,
+        p99_ms: quantile(0.99)?,
+    })
+}

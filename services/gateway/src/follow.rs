@@ -1,0 +1,204 @@
+//! The gateway's reading side from start to end: cold start, then the tail of the live topic for ever; again from the
+//! start where the tail breaks.
+//!
+//! Invariant: "ready" is said only when everything that the logs held at the start is folded; with the store away the
+//! figures say that they may be incomplete, until it has been read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use runtime::admin::Health;
+use runtime::backoff::Backoff;
+use runtime::shutdown::Shutdown;
+
+use crate::boot;
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::store::Stores;
+use crate::tail::{Error, Tail};
+use crate::world::World;
+
+/// Between two tries to read a store that was away.
+const COMPLETE_EVERY: Duration = Duration::from_secs(5);
+/// Between two looks at who is silent and at Kafka.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+const STORE_AWAY: &str =
+    "The store of counts cannot be read at present, so figures may lack what was counted some time ago.";
+const MEMORY_SHORT: &str =
+    "Some counts are neither in the store yet nor on the live topic any more, so figures may be too small for now.";
+
+/// Everything that reading needs.
+#[derive(Clone)]
+pub struct Follower {
+    /// What is filled.
+    pub world: Arc<World>,
+    /// ClickHouse.
+    pub stores: Arc<Stores>,
+    /// Of the service.
+    pub metrics: Metrics,
+    /// Of the service.
+    pub health: Health,
+    /// All settings.
+    pub config: Arc<Config>,
+}
+
+impl Follower {
+    /// Reads until it is time to stop.
+    pub async fn run(self, shutdown: Shutdown) {
+        let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
+        let mut stop = shutdown.clone();
+        while !stop.is_stopping() {
+            let reading = self.read(&mut backoff);
+            let error = tokio::select! {
+                error = reading => error,
+                () = stop.wait() => return,
+            };
+            tracing::warn!(error = %Chain(&error), "the live topic is read anew");
+            self.world.live().ready = false;
+            self.health.not_ready(error.to_string());
+            tokio::time::sleep(backoff.next_wait()).await;
+        }
+    }
+
+    /// One cold start and the tail after it; returns why it ended.
+    async fn read(&self, backoff: &mut Backoff) -> Error {
+        let tail = match Tail::new(&self.config.kafka, &self.config.topics) {
+            Ok(tail) => tail,
+            Err(error) => return error,
+        };
+        let watching = self.watch(&tail);
+        tokio::select! {
+            error = self.read_with(&tail, backoff) => error,
+            never = watching => never,
+        }
+    }
+
+    async fn read_with(&self, tail: &Tail, backoff: &mut Backoff) -> Error {
+        match self.cold_start(tail).await {
+            Ok(end) => {
+                let completing = self.complete(tail);
+                tokio::select! {
+                    error = self.fold(tail, end, backoff) => error,
+                    never = completing => never,
+                }
+            }
+            Err(error) => error,
+        }
+    }
+
+    /// Fills the world from the store and places the tail; returns the end that must be reached to be ready.
+    async fn cold_start(&self, tail: &Tail) -> Result<i64, Error> {
+        self.health.not_ready("starting: asking Kafka where the topics end");
+        let bounds = tail.bounds().await?;
+        let ends = tail.event_ends().await?;
+        self.world.live().pipeline.on_partitions(ends.events.len() as u16);
+        self.health.not_ready("starting: reading the store");
+        let from_ms = match self.read_store(&ends).await {
+            Some(from_ms) => {
+                self.world.live().incomplete = None;
+                from_ms
+            }
+            None => {
+                self.world.live().incomplete = Some(STORE_AWAY.to_owned());
+                i64::MIN
+            }
+        };
+        let offset = if from_ms == i64::MIN { bounds.0 } else { tail.offset_at(from_ms, bounds).await? };
+        tail.begin(offset, bounds, from_ms)?;
+        if self.world.live().incomplete.is_none() && !tail.covers(from_ms) {
+            self.world.live().incomplete = Some(MEMORY_SHORT.to_owned());
+        }
+        tracing::info!(offset, end = bounds.1, packs = bounds.1 - offset, "folding the live topic");
+        self.health.not_ready("starting: reading the live topic");
+        Ok(bounds.1)
+    }
+
+    /// Folds the store's cells; the instant from which the live topic is needed, or `None` with the store away.
+    async fn read_store(&self, ends: &boot::Ends) -> Option<i64> {
+        let read = async {
+            let store = self.stores.get().await?;
+            boot::read_store(&self.world, &store, ends, self.config.start.skew_ms).await
+        };
+        match read.await {
+            Ok(from_ms) => Some(from_ms),
+            Err(error) => {
+                tracing::warn!(error = %Chain(&error), "the store cannot be read; going on with the live topic alone");
+                None
+            }
+        }
+    }
+
+    /// Folds packs for ever; ready when `end` is reached.
+    async fn fold(&self, tail: &Tail, end: i64, backoff: &mut Backoff) -> Error {
+        let mut ready = false;
+        loop {
+            if !ready && tail.position() >= end {
+                ready = true;
+                backoff.reset();
+                self.world.live().ready = true;
+                self.world.look(runtime::clock::now_ms());
+                self.health.ready();
+            }
+            if let Err(error) = tail.fold_next(&self.world, &self.metrics).await {
+                return error;
+            }
+            // With a long backlog there is always a next pack; the watch must have its turn.
+            tokio::task::consume_budget().await;
+        }
+    }
+
+    /// As long as figures may be incomplete: reads the store again. Then waits for ever.
+    async fn complete(&self, tail: &Tail) -> Error {
+        loop {
+            tokio::time::sleep(COMPLETE_EVERY).await;
+            if self.world.live().incomplete.is_none() {
+                continue;
+            }
+            let Ok((_, end)) = tail.bounds().await else { continue };
+            let Ok(ends) = tail.event_ends().await else { continue };
+            let Some(from_ms) = self.read_store(&ends).await else { continue };
+            // What the ledger did not have yet is on the live topic before this end.
+            while tail.position() < end {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            let complete = tail.covers(from_ms);
+            self.world.live().incomplete = (!complete).then(|| MEMORY_SHORT.to_owned());
+            if complete {
+                tracing::info!("the store was read; figures are complete");
+            }
+        }
+    }
+
+    /// Once a second, whatever else happens: windows, silence, Kafka, gauges.
+    async fn watch(&self, tail: &Tail) -> Error {
+        let mut beats = tokio::time::interval(LOOK_EVERY);
+        beats.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            beats.tick().await;
+            let now_ms = runtime::clock::now_ms();
+            self.world.look(now_ms);
+            {
+                let live = self.world.live();
+                self.metrics.versions.set(live.fold.versions() as i64);
+                self.metrics.behind_ms.set(live.progress(now_ms).behind_ms.unwrap_or(-1));
+            }
+            tail.probe(&self.world, &self.metrics).await;
+        }
+    }
+}
+
+/// An error with its causes, in one line.
+struct Chain<'a>(&'a dyn std::error::Error);
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,271 @@
+//! What ClickHouse knows beyond the windows in memory: the same weekdays before, the books, series on request.
+//!
+//! Invariant: reads go through the views, which merge versions and subtract corrections. What every page shows is read
+//! in the background and held; only a series asked for reads while somebody waits. What cannot be read is missing.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use clickhouse::Row;
+use domain::source::ServiceNumber;
+use domain::time::{Day, HOUR_MS, Period};
+use runtime::clickhouse::{Error, Store};
+use runtime::shutdown::Shutdown;
+use serde::{Deserialize, Serialize};
+
+use crate::store::Stores;
+
+/// Same weekdays that are looked at.
+pub const WEEKS: i32 = 8;
+/// Hours in the longest day.
+const DAY_HOURS: usize = 25;
+/// The past changes by late events only.
+const WEEKS_EVERY: Duration = Duration::from_secs(600);
+const BOOKS_EVERY: Duration = Duration::from_secs(5);
+const RETRY_EVERY: Duration = Duration::from_secs(5);
+
+/// Completed by hour of one day: a place for each hour since London midnight; `None` = nothing counted.
+pub type Hours = [Option<i64>; DAY_HOURS];
+
+/// The same weekday in the weeks before, by service.
+#[derive(Debug, Clone, Default)]
+pub struct Weekdays {
+    /// The day whose weekday it is.
+    pub today: Option<Day>,
+    /// Newest first: the day, and its hours by service.
+    pub days: Vec<(Day, BTreeMap<ServiceNumber, Hours>)>,
+}
+
+#[derive(Debug, Row, Deserialize)]
+struct HourRow {
+    start: u32,
+    service: u16,
+    completed: i64,
+}
+
+/// The books of one source, as the store has them.
+#[derive(Debug, Clone, Row, Serialize, Deserialize)]
+pub struct BookRow {
+    /// Number of the log.
+    pub log: u8,
+    /// Generation of the topic.
+    pub epoch: u16,
+    /// Kafka partition.
+    pub partition: u16,
+    /// One past the last record with an outcome.
+    pub applied_end: u64,
+    /// Records with an outcome.
+    pub recorded: u64,
+    /// `applied_end` less `recorded`: 0, or the books do not balance.
+    pub difference: i64,
+    /// By outcome.
+    pub accepted: u64,
+    /// Duplicates, conflicts among them.
+    pub duplicate: u64,
+    /// Same id, other content.
+    pub conflict: u64,
+    /// Too old.
+    pub late: u64,
+    /// Not what a record must be.
+    pub invalid: u64,
+    /// Gone before they were read.
+    pub expired: u64,
+    /// Append time of the last one, unix milliseconds.
+    pub appended_at_ms: i64,
+}
+
+/// The books of all sources.
+#[derive(Debug, Clone)]
+pub struct Books {
+    /// When they were read.
+    pub as_of_ms: i64,
+    /// By source.
+    pub rows: Vec<BookRow>,
+}
+
+/// One period and channel of a series.
+#[derive(Debug, Clone, Row, Deserialize)]
+pub struct SeriesRow {
+    /// Begin: unix seconds, or the day as days since 1970.
+    pub start: u32,
+    /// Number of the channel.
+    pub channel: u8,
+    /// By stage.
+    pub stages: Vec<i64>,
+    /// Ratings 1 to 5.
+    pub ratings: Vec<i64>,
+    /// Sum of durations.
+    pub duration_ms: i64,
+    /// Sum of money.
+    pub value_pence: i64,
+}
+
+/// What is held of the past.
+pub struct History {
+    stores: Arc<Stores>,
+    weekdays: Mutex<Arc<Weekdays>>,
+    books: Mutex<Option<Arc<Books>>>,
+}
+
+impl History {
+    /// Nothing read yet.
+    #[must_use]
+    pub fn new(stores: Arc<Stores>) -> Arc<Self> {
+        Arc::new(Self { stores, weekdays: Mutex::default(), books: Mutex::default() })
+    }
+
+    /// The same weekdays before.
+    #[must_use]
+    pub fn weekdays(&self) -> Arc<Weekdays> {
+        Arc::clone(&self.weekdays.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The books, if they were read within the last minute.
+    #[must_use]
+    pub fn books(&self, now_ms: i64) -> Option<Arc<Books>> {
+        let books = self.books.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        books.filter(|books| now_ms - books.as_of_ms < 60_000)
+    }
+
+    /// Reads the weekdays and the books again and again until it is time to stop.
+    pub async fn keep(self: Arc<Self>, mut shutdown: Shutdown) {
+        tokio::select! {
+            () = self.keep_weekdays() => {}
+            () = self.keep_books() => {}
+            () = shutdown.wait() => {}
+        }
+    }
+
+    async fn keep_weekdays(&self) {
+        loop {
+            let today = Day::at(runtime::clock::now_ms());
+            let read = async { read_weekdays(&self.stores.get().await?, today).await };
+            let wait = match read.await {
+                Ok(weekdays) => {
+                    *self.weekdays.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(weekdays);
+                    WEEKS_EVERY
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "the weekdays before cannot be read");
+                    RETRY_EVERY
+                }
+            };
+            let until_midnight = today.next().start_ms() - runtime::clock::now_ms();
+            tokio::time::sleep(wait.min(Duration::from_millis(until_midnight.max(100).cast_unsigned()))).await;
+        }
+    }
+
+    async fn keep_books(&self) {
+        loop {
+            let as_of_ms = runtime::clock::now_ms();
+            let read = async { read_books(&self.stores.get().await?).await };
+            match read.await {
+                Ok(rows) => {
+                    let books = Some(Arc::new(Books { as_of_ms, rows }));
+                    *self.books.lock().unwrap_or_else(PoisonError::into_inner) = books;
+                }
+                Err(error) => tracing::debug!(%error, "the books cannot be read"),
+            }
+            tokio::time::sleep(BOOKS_EVERY).await;
+        }
+    }
+
+    /// A series of one service: periods from `from` on and before `to`, by index.
+    ///
+    /// # Errors
+    /// ClickHouse.
+    pub async fn series(
+        &self,
+        service: ServiceNumber,
+        period: Period,
+        range: std::ops::Range<u32>,
+    ) -> Result<Vec<SeriesRow>, Error> {
+        let (view, start, column, length) = match period {
+            Period::Minute => ("minute", "toUInt32(t)", "t >= toDateTime(?) AND t < toDateTime(?)", 60),
+            Period::Hour => ("hour", "toUInt32(t)", "t >= toDateTime(?) AND t < toDateTime(?)", 3_600),
+            Period::Day => ("day", "toUInt32(toUInt16(d))", "d >= toDate(?) AND d < toDate(?)", 1),
+        };
+        let sql = format!(
+            "SELECT {start} AS start, channel, \
+             [toInt64(sum(started)), toInt64(sum(completed)), toInt64(sum(failed)), toInt64(sum(abandoned))] AS stages, \
+             arrayMap(r -> toInt64(sumMap(ratings)[toUInt8(r)]), [1, 2, 3, 4, 5]) AS ratings, \
+             toInt64(sum(duration_ms)) AS duration_ms, toInt64(sum(value_pence)) AS value_pence \
+             FROM {{figures}}.{view} WHERE service = ? AND {column} GROUP BY start, channel ORDER BY start, channel"
+        );
+        let store = self.stores.get().await?;
+        let bounds = (u64::from(range.start) * length, u64::from(range.end) * length);
+        let query = store.query(&sql).bind(service.0).bind(bounds.0).bind(bounds.1);
+        store.rows("reading a series", query).await
+    }
+}
+
+async fn read_weekdays(store: &Store, today: Day) -> Result<Weekdays, Error> {
+    let mut weekdays = Weekdays { today: Some(today), days: Vec::new() };
+    for week in 1..=WEEKS {
+        let day = Day(today.0 - 7 * week);
+        let (from, to) = (day.start_ms() / 1_000, day.next().start_ms() / 1_000);
+        let sql = "SELECT toUInt32(t) AS start, service, toInt64(sum(completed)) AS completed FROM {figures}.hour \
+                   WHERE t >= toDateTime(?) AND t < toDateTime(?) GROUP BY start, service";
+        let rows = store.rows::<HourRow>("reading the weekdays before", store.query(sql).bind(from).bind(to)).await?;
+        let mut hours: BTreeMap<ServiceNumber, Hours> = BTreeMap::new();
+        for row in rows {
+            let place = (i64::from(row.start) * 1_000 - day.start_ms()) / HOUR_MS;
+            let slot = usize::try_from(place).ok().filter(|place| *place < DAY_HOURS);
+            if let Some(place) = slot {
+                hours.entry(ServiceNumber(row.service)).or_insert([None; DAY_HOURS])[place] = Some(row.completed);
+            }
+        }
+        weekdays.days.push((day, hours));
+    }
+    Ok(weekdays)
+}
+
+async fn read_books(store: &Store) -> Result<Vec<BookRow>, Error> {
+    let sql = "SELECT toUInt8(log) AS log, epoch, p AS partition, applied_end, recorded, toInt64(difference) AS difference, \
+               accepted, duplicate, conflict, late, invalid, expired, toUnixTimestamp64Milli(appended_at) AS appended_at_ms \
+               FROM {figures}.books ORDER BY log, epoch, p";
+    store.rows("reading the books", store.query(sql)).await
+}
+
+/// What was completed by the same time of day: full hours, and the share of the hour that is begun.
+#[must_use]
+pub fn by_time_of_day(hours: &Hours, since_midnight_ms: i64) -> f64 {
+    let share = |place: usize| ((since_midnight_ms - place as i64 * HOUR_MS) as f64 / HOUR_MS as f64).clamp(0.0, 1.0);
+    hours.iter().enumerate().map(|(place, n)| n.unwrap_or(0) as f64 * share(place)).sum()
+}
+
+/// A quantile of values, between neighbours in proportion; `None` without values.
+#[must_use]
+pub fn quantile(values: &mut [f64], q: f64) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let last = values.len().checked_sub(1)?;
+    let at = q.clamp(0.0, 1.0) * last as f64;
+    let below = at.floor() as usize;
+    let above = (below + 1).min(last);
+    Some(values[below] + (values[above] - values[below]) * (at - below as f64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_begun_hour_counts_in_proportion() {
+        let mut hours = [None; DAY_HOURS];
+        hours[0] = Some(100);
+        hours[2] = Some(60);
+        hours[3] = Some(1_000);
+        assert!((by_time_of_day(&hours, 2 * HOUR_MS + HOUR_MS / 4) - 115.0).abs() < 1e-9);
+        assert!(by_time_of_day(&hours, 0).abs() < 1e-9);
+        assert!((by_time_of_day(&hours, 30 * HOUR_MS) - 1_160.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn quantiles_lie_between_neighbours() {
+        assert_eq!(quantile(&mut [], 0.5), None);
+        assert_eq!(quantile(&mut [7.0], 0.1), Some(7.0));
+        assert_eq!(quantile(&mut [4.0, 1.0, 2.0, 3.0, 5.0], 0.5), Some(3.0));
+        assert_eq!(quantile(&mut [1.0, 2.0], 0.25), Some(1.25));
+    }
+}

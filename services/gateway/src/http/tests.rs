@@ -1,0 +1,431 @@
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use domain::catalogue::Catalogue;
+use domain::cell::{CellKey, Counts, Measures, Slice};
+use domain::source::{Log, ServiceNumber, Source};
+use domain::time::Period;
+use futures::{SinkExt as _, StreamExt as _};
+use prometheus_client::registry::Registry;
+use proto::{Pack, PackedCell};
+use runtime::shutdown::Trigger;
+use serde_json::Value as Json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
+
+use super::*;
+use crate::compose::{Labels, RulesInForce};
+use crate::config::Config;
+use crate::history::History;
+use crate::hub::Hub;
+use crate::live::Door;
+use crate::metrics::Metrics;
+use crate::site::Held;
+use crate::store::Stores;
+use crate::world::World;
+
+const SERVICE: &str = "hmrc-self-assessment";
+
+/// A gateway without Kafka and ClickHouse: packs are put in by hand.
+struct Server {
+    address: SocketAddr,
+    world: Arc<World>,
+    door: Arc<Door>,
+    trigger: Trigger,
+    last: Trigger,
+}
+
+impl Server {
+    async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        let mut config: Config = runtime::config::load("gateway_test", config::DEFAULTS, None).unwrap();
+        config.live.drain_ms = 50;
+        // Nobody listens there.
+        config.clickhouse.url = "http://127.0.0.1:9".into();
+        change(&mut config);
+        let (trigger, shutdown) = Shutdown::by_hand();
+        let (last, until_last) = Shutdown::by_hand();
+        let metrics = Metrics::register(&mut Registry::default());
+        let world = Arc::new(World::new(Catalogue::embedded(), Vec::new(), runtime::clock::now_ms()));
+        let hub = Hub::new(Arc::clone(&world), metrics.clone(), true, 1);
+        let door = Door::new(Arc::clone(&hub), config.live.clone(), shutdown.clone());
+        let site = Site {
+            world: Arc::clone(&world),
+            history: History::new(Arc::new(Stores::new(config.clickhouse.clone()))),
+            door: Arc::clone(&door),
+            metrics,
+            labels: Labels { simulated: true, open_government_data: true },
+            rules: RulesInForce { late_after_days: 7, future_minutes: 5, minutes_kept_days: 9 },
+            held: Held::default(),
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(serve(listener, router(Arc::new(site)), config.http, shutdown));
+        tokio::spawn(hub.write(0, until_last));
+        Self { address, world, door, trigger, last }
+    }
+
+    /// Puts in a pack in which the service has completed so many today, this hour and this minute.
+    fn completed(&self, completed: u64) {
+        let now = runtime::clock::now_ms();
+        let service = self.world.catalogue.service_by_id(SERVICE).unwrap().number;
+        self.world.on_pack(&pack(service, completed, now), now);
+        self.world.live().ready = true;
+    }
+
+    async fn get(&self, path: &str) -> (u16, String, String) {
+        self.get_with(path, "").await
+    }
+
+    async fn get_with(&self, path: &str, headers: &str) -> (u16, String, String) {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n");
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, head.to_lowercase(), body.to_owned())
+    }
+
+    async fn json(&self, path: &str) -> (u16, Json) {
+        let (status, _, body) = self.get(path).await;
+        (status, serde_json::from_str(&body).unwrap_or_else(|_| panic!("JSON, not {body}")))
+    }
+
+    async fn try_connect(&self, origin: Option<&str>) -> Result<Viewer, SocketError> {
+        let mut request = format!("ws://{}/live", self.address).into_client_request().unwrap();
+        request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("pp.live.v1+json"));
+        if let Some(origin) = origin {
+            request.headers_mut().insert("origin", HeaderValue::from_str(origin).unwrap());
+        }
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let (socket, answer) = tokio_tungstenite::client_async(request, stream).await?;
+        assert_eq!(answer.headers()["sec-websocket-protocol"], "pp.live.v1+json");
+        Ok(Viewer { socket })
+    }
+
+    async fn connect(&self) -> Viewer {
+        let mut viewer = self.try_connect(None).await.unwrap();
+        assert_eq!(viewer.next("hello").await["protocol"], "pp.live.v1+json");
+        viewer
+    }
+}
+
+fn pack(service: ServiceNumber, completed: u64, now: i64) -> Pack {
+    let slice = Slice::Counts { channel: 1 };
+    let cell = |period: Period| PackedCell {
+        key: CellKey { period, index: period.index_at(now), service, slice },
+        applied_offset: completed,
+        measures: Measures::Counts(Counts { stages: [completed * 2, completed, 0, 0], ..Counts::default() }),
+    };
+    Pack {
+        source: Source { log: Log::Events, epoch: 1, partition: 0 },
+        applied_end: completed + 1,
+        log_end: completed + 1,
+        appended_at_ms: now,
+        received_at_ms: now,
+        stalled: String::new(),
+        cells: Period::ALL.map(cell).to_vec(),
+    }
+}
+
+struct Viewer {
+    socket: WebSocketStream<TcpStream>,
+}
+
+impl Viewer {
+    async fn say(&mut self, message: &str) {
+        self.socket.send(Message::text(message)).await.unwrap();
+    }
+
+    /// The next frame of this kind; others are passed over.
+    async fn next(&mut self, op: &str) -> Json {
+        loop {
+            let message = tokio::time::timeout(Duration::from_secs(5), self.socket.next()).await;
+            match message.expect("a frame in time").expect("an open socket").unwrap() {
+                Message::Text(text) => {
+                    let frame: Json = serde_json::from_str(&text).unwrap();
+                    if frame["op"] == op {
+                        return frame;
+                    }
+                }
+                Message::Close(frame) => panic!("closed instead of {op}: {frame:?}"),
+                _ => {}
+            }
+        }
+    }
+
+    async fn close_code(&mut self) -> u16 {
+        loop {
+            let message = tokio::time::timeout(Duration::from_secs(5), self.socket.next()).await;
+            match message.expect("an end in time") {
+                Some(Ok(Message::Close(Some(frame)))) => return frame.code.into(),
+                Some(Ok(_)) => {}
+                other => panic!("ended without a code: {other:?}"),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn pages_and_their_twins_answer_before_anything_is_counted() {
+    let server = Server::start().await;
+    for page in ["/", "/services", "/services?q=vehicle%20tax", "/wall", "/about-the-data", "/departments/dft"] {
+        let (status, head, body) = server.get(page).await;
+        assert_eq!(status, 200, "{page}");
+        assert!(head.contains("content-security-policy: default-src 'self'"), "{page}: {head}");
+        assert!(head.contains("x-content-type-options: nosniff") && head.contains("referrer-policy:"), "{page}");
+        assert!(body.contains("<!DOCTYPE html>"), "{page}");
+    }
+    assert_eq!(server.get(&format!("/services/{SERVICE}")).await.0, 200);
+    for twin in ["overview", "wall", "services", "services/hmrc-self-assessment", "departments/dft", "status"] {
+        let (status, json) = server.json(&format!("/api/v1/{twin}")).await;
+        assert_eq!((status, json["freshness"]["state"].as_str()), (200, Some("starting")), "{twin}");
+    }
+    let (_, overview) = server.json("/api/v1/overview").await;
+    assert_eq!(overview["total"]["today"], Json::Null, "not 0");
+    assert_eq!(overview["services_today"], 0);
+}
+
+#[tokio::test]
+async fn a_page_and_its_twin_show_the_same_figure() {
+    let server = Server::start().await;
+    server.completed(1_234);
+    let (_, service) = server.json(&format!("/api/v1/services/{SERVICE}")).await;
+    assert_eq!(service["completed"]["today"], 1_234);
+    assert_eq!(service["stages"]["started"], 2_468);
+    assert_eq!(service["channels"], serde_json::json!([{"channel": "digital", "completed": 1_234}]));
+    assert_eq!(service["completed"]["minutes"].as_array().unwrap().len(), 61);
+    let (_, _, page) = server.get(&format!("/services/{SERVICE}")).await;
+    assert!(page.contains("data-value=\"1234\""), "the page shows it");
+    let (_, overview) = server.json("/api/v1/overview").await;
+    assert_eq!(overview["total"]["today"], 1_234);
+    assert_eq!(overview["departments"][0]["live"]["today"], 1_234);
+    assert_eq!(overview["rates"]["completion"]["part"], 1_234);
+    let (_, wall) = server.json("/api/v1/wall").await;
+    assert_eq!(wall["tiles"].as_array().unwrap().len(), 6);
+    let (_, list) = server.json("/api/v1/services?q=self%20assessment").await;
+    assert_eq!(list["services"][0]["live"]["today"], 1_234);
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_a_page_or_a_problem() {
+    let server = Server::start().await;
+    for page in ["/nowhere", "/services/none-such", "/departments/none-such"] {
+        let (status, _, body) = server.get(page).await;
+        assert!(status == 404 && body.contains("Page not found"), "{page}");
+    }
+    for address in ["/api/v1/nowhere", "/api/v1/services/none-such", "/api/v1/departments/x", "/api/v1/services/x/series"] {
+        let (status, head, body) = server.get(address).await;
+        assert!(head.contains("application/problem+json"), "{address}: {head}");
+        let problem: Json = serde_json::from_str(&body).unwrap();
+        assert_eq!((status, problem["status"].as_u64()), (404, Some(404)), "{address}");
+    }
+    assert_eq!(server.get("/assets/look.css").await.0, 404, "no name without its hash");
+}
+
+#[tokio::test]
+async fn a_series_names_each_field_that_breaks_a_rule_and_says_when_the_store_is_away() {
+    let server = Server::start().await;
+    let (status, problem) = server.json(&format!("/api/v1/services/{SERVICE}/series?period=week&from=now")).await;
+    assert_eq!(status, 400);
+    let fields: Vec<_> = problem["errors"].as_array().unwrap().iter().map(|error| error["field"].as_str()).collect();
+    assert_eq!(fields, [Some("period"), Some("from")]);
+    let (status, problem) = server.json(&format!("/api/v1/services/{SERVICE}/series?period=day")).await;
+    assert_eq!((status, problem["title"].as_str()), (503, Some("Service Unavailable")));
+    assert_eq!(server.json("/api/v1/books").await.0, 503);
+    let twice = format!("/api/v1/services/{SERVICE}/series?period=day&period=hour");
+    assert_eq!(server.json(&twice).await.0, 400);
+}
+
+#[tokio::test]
+async fn an_unchanged_answer_costs_no_body() {
+    let server = Server::start().await;
+    let (_, head, page) = server.get("/").await;
+    let address = page.split("href=\"/assets/look").nth(1).map(|rest| format!("/assets/look{}", &rest[..rest.find('"').unwrap()]));
+    let (_, asset_head, _) = server.get(&address.unwrap()).await;
+    assert!(asset_head.contains("immutable"), "{asset_head}");
+    let tag = head.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap().to_owned();
+    let (status, _, body) = server.get_with("/", &format!("If-None-Match: W/\"x\", {tag}\r\n")).await;
+    assert_eq!((status, body.as_str()), (304, ""));
+    assert_eq!(server.get_with("/", "If-None-Match: \"x\"\r\n").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_head_that_never_ends_is_dropped() {
+    let server = Server::start_with(|config| config.http.header_ms_max = 100).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: ").await.unwrap();
+    let mut rest = Vec::new();
+    let ended = tokio::time::timeout(Duration::from_secs(3), stream.read_to_end(&mut rest)).await;
+    assert!(ended.is_ok(), "the connection is closed");
+}
+
+#[tokio::test]
+async fn a_viewer_gets_a_snapshot_and_then_what_changes() {
+    let server = Server::start().await;
+    server.completed(5);
+    let mut viewer = server.connect().await;
+    viewer.say(r#"{"op":"sub","topic":"service:hmrc-self-assessment","rate":10}"#).await;
+    let snapshot = viewer.next("snap").await;
+    let keys: Vec<_> = snapshot["keys"].as_array().unwrap().iter().map(|key| key.as_str().unwrap()).collect();
+    assert_eq!(keys, ["started", "completed", "completed:digital"]);
+    let value = |frame: &Json, list: &str, key: usize| -> Vec<u64> {
+        let values = frame[list].as_array().unwrap().iter();
+        values.filter(|v| v[0] == key).map(|v| v[2].as_u64().unwrap()).collect()
+    };
+    assert_eq!(value(&snapshot, "values", 1), [5, 5, 5], "minute, hour and day");
+    server.completed(6);
+    let tick = viewer.next("tick").await;
+    assert_eq!(tick["prev"], snapshot["seq"]);
+    assert!(value(&tick, "changes", 1).iter().all(|n| *n == 6));
+    viewer.say(&format!(r#"{{"op":"unsub","topic":"service:{SERVICE}"}}"#)).await;
+    viewer.say(r#"{"op":"sub","topic":"nothing"}"#).await;
+    assert_eq!(viewer.next("err").await["code"], "unknown_topic");
+    server.completed(7);
+    assert_eq!(viewer.next("hb").await["today"], tick["today"], "heartbeats go on, ticks do not");
+}
+
+#[tokio::test]
+async fn a_viewer_goes_on_from_where_it_was() {
+    let server = Server::start().await;
+    server.completed(5);
+    let mut first = server.connect().await;
+    first.say(r#"{"op":"sub","topic":"overview","rate":10}"#).await;
+    let snapshot = first.next("snap").await;
+    let (seq, epoch) = (snapshot["seq"].as_u64().unwrap(), snapshot["epoch"].as_str().unwrap());
+    server.completed(9);
+    let mut second = server.connect().await;
+    second.say(&format!(r#"{{"op":"sub","topic":"overview","since":{seq},"epoch":"{epoch}"}}"#)).await;
+    let tick = second.next("tick").await;
+    assert_eq!(tick["prev"], seq);
+    let mut third = server.connect().await;
+    third.say(&format!(r#"{{"op":"sub","topic":"overview","since":{seq},"epoch":"another"}}"#)).await;
+    assert!(third.next("snap").await["seq"].as_u64() > Some(seq));
+}
+
+#[tokio::test]
+async fn bad_messages_are_answered_and_the_connection_is_kept() {
+    let server = Server::start().await;
+    let mut viewer = server.connect().await;
+    for (message, code) in [
+        ("nonsense", "bad_message"),
+        (r#"{"op":"sub"}"#, "bad_message"),
+        (r#"{"op":"sub","topic":"department:none"}"#, "unknown_topic"),
+        (r#"{"op":"sub","topic":"wall","rate":3}"#, "bad_rate"),
+        (r#"{"op":"rate","topic":"wall","rate":1}"#, "not_subscribed"),
+    ] {
+        viewer.say(message).await;
+        assert_eq!(viewer.next("err").await["code"], code, "{message}");
+    }
+    viewer.socket.send(Message::binary(vec![1, 2])).await.unwrap();
+    assert_eq!(viewer.next("err").await["code"], "bad_message");
+    viewer.say(r#"{"op":"dance"}"#).await;
+    viewer.say(r#"{"op":"sub","topic":"wall"}"#).await;
+    assert_eq!(viewer.next("snap").await["topic"], "wall");
+}
+
+#[tokio::test]
+async fn each_limit_of_a_connection_holds() {
+    let server = Server::start_with(|config| config.live.subscriptions_max = 2).await;
+    let mut viewer = server.connect().await;
+    for topic in ["overview", "wall", "overview"] {
+        viewer.say(&format!(r#"{{"op":"sub","topic":"{topic}"}}"#)).await;
+        viewer.next("snap").await;
+    }
+    viewer.say(r#"{"op":"sub","topic":"department:dft"}"#).await;
+    assert_eq!(viewer.next("err").await["code"], "too_many_subscriptions");
+
+    let mut talker = server.connect().await;
+    for _ in 0..60 {
+        talker.say(r#"{"op":"dance"}"#).await;
+    }
+    assert_eq!(talker.next("err").await["code"], "too_many_messages");
+    assert_eq!(talker.close_code().await, 4429);
+
+    let mut shouter = server.connect().await;
+    shouter.say(&"x".repeat(17 * 1024)).await;
+    assert_eq!(shouter.close_code().await, 1009);
+
+    let mut pinger = server.connect().await;
+    pinger.socket.send(Message::Ping("here".into())).await.unwrap();
+    let mut answered = false;
+    for _ in 0..10 {
+        let message = tokio::time::timeout(Duration::from_secs(3), pinger.socket.next()).await;
+        answered |= matches!(message, Ok(Some(Ok(Message::Pong(_)))));
+        if answered {
+            break;
+        }
+    }
+    assert!(answered, "a ping is answered");
+}
+
+#[tokio::test]
+async fn strangers_and_the_one_too_many_are_turned_away_before_the_upgrade() {
+    let server = Server::start_with(|config| {
+        config.live.origins.push("https://performance.example".into());
+        config.live.connections_max = 2;
+    })
+    .await;
+    let refused = |answer: Result<Viewer, SocketError>| match answer {
+        Err(SocketError::Http(answer)) => answer.status().as_u16(),
+        _ => panic!("let in"),
+    };
+    assert_eq!(refused(server.try_connect(Some("https://evil.example")).await), 403);
+    assert_eq!(refused(server.try_connect(Some("http://performance.example")).await), 403);
+    let own = format!("http://{}", server.address);
+    let first = server.try_connect(Some(&own)).await.expect("its own pages");
+    let _second = server.try_connect(Some("https://performance.example")).await.expect("one of the list");
+    assert_eq!(refused(server.try_connect(None).await), 503);
+    drop(first);
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while server.door.open() > 1 && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    server.try_connect(None).await.expect("a place is free again");
+    assert_eq!(server.get("/live").await.0, 426);
+}
+
+#[tokio::test]
+async fn at_the_end_viewers_are_told_to_come_back() {
+    let server = Server::start().await;
+    let mut viewer = server.connect().await;
+    viewer.say(r#"{"op":"sub","topic":"overview"}"#).await;
+    viewer.next("snap").await;
+    server.trigger.stop();
+    let bye = viewer.next("bye").await;
+    assert_eq!(bye["code"], "restart");
+    assert!((500..=2_500).contains(&bye["retry_ms"].as_u64().unwrap()));
+    assert_eq!(viewer.close_code().await, 1012);
+    server.last.stop();
+}
+
+#[tokio::test]
+async fn heartbeats_say_who_is_behind_since_when() {
+    let server = Server::start().await;
+    let mut viewer = server.connect().await;
+    let first = viewer.next("hb").await;
+    assert_eq!((first["state"].as_str(), first["pipeline"]["state"].as_str()), (Some("starting"), Some("unknown")));
+    server.completed(1);
+    server.world.live().pipeline.on_contact(true);
+    let ok = viewer.next("hb").await;
+    assert_eq!((ok["state"].as_str(), ok["pipeline"]["state"].as_str()), (Some("ok"), Some("ok")));
+    assert_eq!(ok["pipeline"]["since"], Json::Null);
+    server.world.live().incomplete = Some("words".into());
+    // Nothing more comes: after three seconds the figures are old, and the frame says since when.
+    let behind = loop {
+        let hb = viewer.next("hb").await;
+        if hb["state"] != "ok" {
+            break hb;
+        }
+    };
+    assert_eq!((behind["state"].as_str(), behind["incomplete"].as_str()), (Some("behind"), Some("words")));
+    assert_eq!(behind["pipeline"]["since"], ok["wm"]);
+}

@@ -1,0 +1,111 @@
+//! Pages and assets.
+//!
+//! Invariant: a handler asks for one value and has it rendered. It never decides what a figure is.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use views::figures::Context;
+
+use crate::site::{HTML, Rendered, Site};
+
+/// Pages are asked for again each time; an unchanged one costs no body.
+const CACHE: &str = "no-cache";
+
+type Shared = State<Arc<Site>>;
+
+/// What `/services` is asked for.
+#[derive(Debug, Deserialize)]
+pub struct Search {
+    /// Words to look for.
+    #[serde(default)]
+    pub q: String,
+}
+
+impl Search {
+    /// The words, bounded.
+    #[must_use]
+    pub fn words(&self) -> String {
+        self.q.chars().take(100).collect()
+    }
+}
+
+/// `/`
+pub async fn overview(State(site): Shared, headers: HeaderMap) -> Response {
+    let make = || Rendered::new(HTML, views::overview::page(&site.compose(|composer| composer.overview())));
+    site.held.get_or("/", make).answer(&headers, CACHE)
+}
+
+/// `/wall`
+pub async fn wall(State(site): Shared, headers: HeaderMap) -> Response {
+    let make = || Rendered::new(HTML, views::wall::page(&site.compose(|composer| composer.wall())));
+    site.held.get_or("/wall", make).answer(&headers, CACHE)
+}
+
+/// `/about-the-data`
+pub async fn about(State(site): Shared, headers: HeaderMap) -> Response {
+    let make = || Rendered::new(HTML, views::about::page(&site.compose(|composer| composer.about(site.rules))));
+    site.held.get_or("/about-the-data", make).answer(&headers, CACHE)
+}
+
+/// `/services`
+pub async fn services(
+    State(site): Shared,
+    search: Result<Query<Search>, QueryRejection>,
+    headers: HeaderMap,
+) -> Response {
+    // What cannot be read as a search is one for nothing in particular.
+    let query = search.map(|Query(search)| search.words()).unwrap_or_default();
+    let make = || {
+        let list = site.compose(|composer| composer.service_list(&query));
+        Rendered::new(HTML, views::lists::services_page(&list))
+    };
+    site.held.get_or(&format!("/services?q={query}"), make).answer(&headers, CACHE)
+}
+
+/// `/services/{id}`
+pub async fn service(State(site): Shared, Path(id): Path<String>, headers: HeaderMap) -> Response {
+    let Some(service) = site.world.catalogue.service_by_id(&id) else {
+        return not_found(&site, &format!("service called “{id}”"));
+    };
+    let make = || Rendered::new(HTML, views::service::page(&site.compose(|composer| composer.service(service))));
+    site.held.get_or(&format!("/services/{id}"), make).answer(&headers, CACHE)
+}
+
+/// `/departments/{id}`
+pub async fn department(State(site): Shared, Path(id): Path<String>, headers: HeaderMap) -> Response {
+    let Some(department) = site.world.catalogue.department_by_id(&id) else {
+        return not_found(&site, &format!("department called “{id}”"));
+    };
+    let make = || {
+        let page = site.compose(|composer| composer.department(department));
+        Rendered::new(HTML, views::lists::department_page(&page))
+    };
+    site.held.get_or(&format!("/departments/{id}"), make).answer(&headers, CACHE)
+}
+
+/// `/assets/{name}`
+pub async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
+    let Some(asset) = views::asset(&name) else { return StatusCode::NOT_FOUND.into_response() };
+    let same = headers.get(header::IF_NONE_MATCH).is_some_and(|tag| tag.as_bytes() == asset.etag.as_bytes());
+    let kept = [(header::ETAG, asset.etag), (header::CACHE_CONTROL, views::assets::CACHE_CONTROL.to_owned())];
+    if same {
+        return (StatusCode::NOT_MODIFIED, kept).into_response();
+    }
+    (kept, [(header::CONTENT_TYPE, asset.content_type)], asset.bytes.into_owned()).into_response()
+}
+
+/// Every other address.
+pub async fn nowhere(State(site): Shared) -> Response {
+    not_found(&site, "page at this address")
+}
+
+fn not_found(site: &Site, what: &str) -> Response {
+    let context: Context = site.context();
+    let page = views::errors::not_found(what, Some(&context));
+    (StatusCode::NOT_FOUND, [(header::CONTENT_TYPE, HTML), (header::CACHE_CONTROL, "no-store")], page).into_response()
+}

@@ -1,0 +1,237 @@
+//! The live topic: read from an offset on, folded, and watched.
+//!
+//! Invariant: every pack from the first offset on is folded, in order; where that cannot be kept (the broker no longer has
+//! the offset) the reading ends with an error and begins anew with a cold start. It never joins a consumer group.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use rdkafka::consumer::{Consumer as _, StreamConsumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message as _;
+use rdkafka::{Offset, TopicPartitionList};
+use runtime::kafka;
+use runtime::topics::Names;
+
+use crate::boot::Ends;
+use crate::metrics::Metrics;
+use crate::world::World;
+
+/// For an answer of a broker during the start.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// For an answer to the question whether Kafka is there; shorter than what makes figures old.
+const PROBE_PATIENCE: Duration = Duration::from_millis(1_500);
+
+/// Why the live topic cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Kafka does not answer, or says no.
+    #[error("{doing}")]
+    Kafka {
+        /// What was being done.
+        doing: &'static str,
+        /// What Kafka said.
+        source: KafkaError,
+    },
+    /// The broker does not have the next offset any more.
+    #[error("the live topic no longer has the next pack; reading it anew")]
+    Gone,
+    /// The calling task was given up.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl Error {
+    /// Whether the same call may succeed later: always, since nothing here is a mistake of ours.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        true
+    }
+
+    fn of(doing: &'static str) -> impl Fn(KafkaError) -> Self {
+        move |source| Self::Kafka { doing, source }
+    }
+}
+
+/// A consumer of the live topic.
+#[derive(Clone)]
+pub struct Tail {
+    consumer: Arc<StreamConsumer>,
+    topics: Names,
+    /// The next offset to be folded.
+    position: Arc<AtomicI64>,
+    /// Broker's time of the first pack that was folded; `i64::MIN` if there never was one before it.
+    first_at_ms: Arc<AtomicI64>,
+}
+
+impl Tail {
+    /// Connects.
+    ///
+    /// # Errors
+    /// If the settings make no client.
+    pub fn new(config: &kafka::Config, topics: &Names) -> Result<Self, Error> {
+        let mut settings = config.consumer("gateway-live");
+        // Needed to assign partitions by hand; nothing is ever joined or committed.
+        settings.set("group.id", "gateway-reads-by-offset");
+        let consumer = settings.create().map_err(Error::of("making a consumer of the live topic"))?;
+        Ok(Self {
+            consumer: Arc::new(consumer),
+            topics: topics.clone(),
+            position: Arc::new(AtomicI64::new(0)),
+            first_at_ms: Arc::new(AtomicI64::new(i64::MAX)),
+        })
+    }
+
+    /// The next offset to be folded.
+    #[must_use]
+    pub fn position(&self) -> i64 {
+        self.position.load(Ordering::Acquire)
+    }
+
+    /// Whether everything since an instant was folded.
+    #[must_use]
+    pub fn covers(&self, from_ms: i64) -> bool {
+        self.first_at_ms.load(Ordering::Acquire) <= from_ms
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        call: impl FnOnce(&StreamConsumer, &Names) -> Result<T, KafkaError> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (consumer, topics) = (Arc::clone(&self.consumer), self.topics.clone());
+        let answer = tokio::task::spawn_blocking(move || call(&consumer, &topics)).await;
+        answer.map_err(|_| Error::Interrupted)?.map_err(Error::of(doing))
+    }
+
+    /// First and next offset of the live topic.
+    ///
+    /// # Errors
+    /// Kafka.
+    pub async fn bounds(&self) -> Result<(i64, i64), Error> {
+        self.blocking("asking where the live topic ends", |consumer, topics| {
+            consumer.fetch_watermarks(&topics.live, 0, PATIENCE)
+        })
+        .await
+    }
+
+    /// Where the events topic ends.
+    ///
+    /// # Errors
+    /// Kafka.
+    pub async fn event_ends(&self) -> Result<Ends, Error> {
+        self.blocking("asking where the events topic ends", |consumer, topics| {
+            let asked_at_ms = runtime::clock::now_ms();
+            let metadata = consumer.fetch_metadata(Some(&topics.events), PATIENCE)?;
+            let mut events = BTreeMap::new();
+            for partition in metadata.topics().iter().flat_map(rdkafka::metadata::MetadataTopic::partitions) {
+                let (_, end) = consumer.fetch_watermarks(&topics.events, partition.id(), PATIENCE)?;
+                events.insert(partition.id() as u16, end.max(0).cast_unsigned());
+            }
+            if events.is_empty() {
+                return Err(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition));
+            }
+            Ok(Ends { asked_at_ms, events })
+        })
+        .await
+    }
+
+    /// The first offset that the broker took at or after an instant; `end` if there is none.
+    ///
+    /// # Errors
+    /// Kafka.
+    pub async fn offset_at(&self, from_ms: i64, (first, end): (i64, i64)) -> Result<i64, Error> {
+        let found = self
+            .blocking("looking for an instant in the live topic", move |consumer, topics| {
+                let mut wanted = TopicPartitionList::new();
+                wanted.add_partition_offset(&topics.live, 0, Offset::Offset(from_ms.max(0)))?;
+                let found = consumer.offsets_for_times(wanted, PATIENCE)?;
+                Ok(found.elements().first().map(rdkafka::topic_partition_list::TopicPartitionListElem::offset))
+            })
+            .await?;
+        Ok(match found {
+            Some(Offset::Offset(offset)) => offset.clamp(first, end),
+            _ => end,
+        })
+    }
+
+    /// Begins at an offset. `from_ms` is the instant since which everything is then read, unless the topic began later.
+    ///
+    /// # Errors
+    /// Kafka.
+    pub fn begin(&self, offset: i64, (first, _): (i64, i64), from_ms: i64) -> Result<(), Error> {
+        let mut assignment = TopicPartitionList::new();
+        let begin = assignment.add_partition_offset(&self.topics.live, 0, Offset::Offset(offset));
+        begin.and_then(|()| self.consumer.assign(&assignment)).map_err(Error::of("beginning to read the live topic"))?;
+        self.position.store(offset, Ordering::Release);
+        let covered = match offset {
+            0 => i64::MIN,
+            // Somewhere in the topic: everything since the instant that was looked for.
+            offset if offset > first => from_ms,
+            // At what is left of it: since its first pack, as will be seen.
+            _ => i64::MAX,
+        };
+        self.first_at_ms.store(covered, Ordering::Release);
+        Ok(())
+    }
+
+    /// Folds the next pack.
+    ///
+    /// # Errors
+    /// [`Error::Gone`] where the reading must begin anew. A broker that is away is no error: it is waited for.
+    pub async fn fold_next(&self, world: &World, metrics: &Metrics) -> Result<(), Error> {
+        let message = match self.consumer.recv().await {
+            Ok(message) => message,
+            Err(error) => return not_gone(error),
+        };
+        let at_ms = message.timestamp().to_millis().unwrap_or_else(runtime::clock::now_ms);
+        match message.payload().and_then(proto::decode_pack) {
+            Some(pack) => {
+                metrics.packs.inc();
+                metrics.cells.inc_by(pack.cells.len() as u64);
+                world.on_pack(&pack, at_ms);
+            }
+            None => {
+                metrics.unreadable.inc();
+                tracing::error!(offset = message.offset(), "a pack of the live topic is of a form that is not known");
+            }
+        }
+        self.first_at_ms.fetch_min(at_ms, Ordering::AcqRel);
+        self.position.store(message.offset() + 1, Ordering::Release);
+        Ok(())
+    }
+
+    /// Asks whether Kafka is there and how many packs are not folded yet; tells the world.
+    pub async fn probe(&self, world: &World, metrics: &Metrics) {
+        let answer = self
+            .blocking("asking whether Kafka is there", |consumer, topics| {
+                consumer.fetch_watermarks(&topics.live, 0, PROBE_PATIENCE)
+            })
+            .await;
+        if let Ok((_, end)) = &answer {
+            metrics.lag_packs.set((end - self.position()).max(0));
+        }
+        world.live().pipeline.on_contact(answer.is_ok());
+    }
+}
+
+fn not_gone(error: KafkaError) -> Result<(), Error> {
+    let code = match &error {
+        KafkaError::MessageConsumption(code) | KafkaError::MessageConsumptionFatal(code) => *code,
+        _ => return Err(Error::Kafka { doing: "reading the live topic", source: error }),
+    };
+    let gone = [
+        RDKafkaErrorCode::AutoOffsetReset,
+        RDKafkaErrorCode::OffsetOutOfRange,
+        RDKafkaErrorCode::UnknownTopicOrPartition,
+        RDKafkaErrorCode::UnknownTopic,
+        RDKafkaErrorCode::UnknownPartition,
+    ];
+    if gone.contains(&code) || matches!(error, KafkaError::MessageConsumptionFatal(_)) {
+        return Err(Error::Gone);
+    }
+    tracing::warn!(%error, "reading the live topic");
+    Ok(())
+}

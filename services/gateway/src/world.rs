@@ -1,0 +1,184 @@
+//! What the gateway knows at present: the fold, how far the sources have come, who is silent. One lock for all of it, so
+//! that a figure and the watermark beside it belong together.
+//!
+//! Invariant: the lock is never held across a wait. It never does IO; whoever calls gives the clock.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use domain::catalogue::Catalogue;
+use domain::cell::{CellKey, Measures};
+use domain::source::{ServiceNumber, Source};
+use domain::time::{DAY_MS, HOUR_MS, Period};
+use proto::Pack;
+
+use crate::fold::{Fold, Sum};
+use crate::progress::{Pipeline, Progress};
+use crate::silence::{self, Silence, Sources};
+use crate::topics::Scope;
+
+/// Services on the wall.
+const TILES: usize = 6;
+/// Packs whose receive time is remembered for latency figures.
+const RECEIPTS_MAX: usize = 4_096;
+
+/// When the last event of a pack came in, by the fold's version that holds it.
+#[derive(Debug, Clone, Copy)]
+struct Receipt {
+    version: u64,
+    received_at_ms: i64,
+}
+
+/// Everything under the lock.
+#[derive(Debug)]
+pub struct Live {
+    /// The figures.
+    pub fold: Fold,
+    /// How far the sources have come.
+    pub pipeline: Pipeline,
+    /// Whether the gateway has read all it needs.
+    pub ready: bool,
+    /// Why figures may be incomplete, a sentence.
+    pub incomplete: Option<String>,
+    /// Who is silent, as of the last look.
+    pub silence: Option<Silence>,
+    /// The same for heartbeats.
+    pub sources: Sources,
+    /// The six services of the wall; they keep their places for the hour.
+    pub tiles: Vec<ServiceNumber>,
+    tiles_hour: u32,
+    receipts: VecDeque<Receipt>,
+}
+
+/// What is known at present, and the catalogue.
+#[derive(Debug)]
+pub struct World {
+    /// Names of services and departments.
+    pub catalogue: Catalogue,
+    fixed_tiles: Vec<ServiceNumber>,
+    live: Mutex<Live>,
+}
+
+impl World {
+    /// Nothing known yet. `fixed_tiles` are the services of the wall, if they are not to be chosen.
+    #[must_use]
+    pub fn new(catalogue: Catalogue, fixed_tiles: Vec<ServiceNumber>, now_ms: i64) -> Self {
+        let owners = catalogue.services().iter().map(|service| (service.number, service.department)).collect();
+        let live = Live {
+            fold: Fold::new(owners, now_ms),
+            pipeline: Pipeline::default(),
+            ready: false,
+            incomplete: None,
+            silence: None,
+            sources: Sources::of(None, &catalogue),
+            tiles: Vec::new(),
+            tiles_hour: 0,
+            receipts: VecDeque::new(),
+        };
+        let world = Self { catalogue, fixed_tiles, live: Mutex::new(live) };
+        world.look(now_ms);
+        world
+    }
+
+    /// The present state.
+    pub fn live(&self) -> MutexGuard<'_, Live> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Folds a pack that the broker took at `at_ms`.
+    pub fn on_pack(&self, pack: &Pack, at_ms: i64) {
+        let mut live = self.live();
+        live.pipeline.on_pack(pack, at_ms);
+        if pack.cells.is_empty() {
+            return;
+        }
+        let heard_ms = if pack.received_at_ms > 0 { pack.received_at_ms.min(at_ms) } else { at_ms };
+        let rose = live.fold.take(
+            pack.source,
+            pack.cells.iter().map(|cell| (&cell.key, &cell.measures)),
+            |_| Some(heard_ms),
+        );
+        if rose && pack.received_at_ms > 0 {
+            let version = live.fold.version();
+            live.receipts.push_back(Receipt { version, received_at_ms: pack.received_at_ms });
+            if live.receipts.len() > RECEIPTS_MAX {
+                live.receipts.pop_front();
+            }
+        }
+    }
+
+    /// Folds stored cells of one source whose ledger reaches to `appended_at_ms`.
+    pub fn on_stored(&self, source: Source, cells: &[(CellKey, Measures)], appended_at_ms: i64) {
+        let end = |key: &CellKey| match key.period {
+            Period::Minute | Period::Hour => key.period.start_ms(key.index + 1),
+            Period::Day => i64::MAX,
+        };
+        // A stored cell says to the minute, or the hour, when a service was last heard.
+        let heard = |key: &CellKey| (key.period != Period::Day).then(|| end(key).min(appended_at_ms));
+        self.live().fold.take(source, cells.iter().map(|(key, measures)| (key, measures)), heard);
+    }
+
+    /// Once a second: moves the windows on, looks who is silent, chooses the services of the wall on the hour.
+    pub fn look(&self, now_ms: i64) {
+        let mut live = self.live();
+        let edge_ms = live.edge_ms(now_ms);
+        live.fold.advance(now_ms, edge_ms);
+        let wm_ms = live.progress(now_ms).wm_ms;
+        live.silence = silence::find(&live.fold, wm_ms);
+        live.sources = Sources::of(live.silence.as_ref(), &self.catalogue);
+        let hour = Period::Hour.index_at(now_ms);
+        if live.tiles_hour != hour || live.tiles.is_empty() {
+            live.tiles =
+                if self.fixed_tiles.is_empty() { self.choose_tiles(&live.fold, now_ms) } else { self.fixed_tiles.clone() };
+            // Before anything is read the choice is by published volume; it stands once it is by count.
+            live.tiles_hour = if live.ready { hour } else { 0 };
+        }
+    }
+
+    /// The services with most transactions in the hour before; where fewer were heard, those with the largest
+    /// published volume follow.
+    fn choose_tiles(&self, fold: &Fold, now_ms: i64) -> Vec<ServiceNumber> {
+        let hour = Period::Hour.index_at(now_ms - HOUR_MS);
+        let counted = |service| {
+            let in_hour = |hour| fold.sum(Period::Hour, hour, service).and_then(Sum::completed).unwrap_or(0);
+            in_hour(hour).max(0) + in_hour(hour + 1).max(0)
+        };
+        let mut ranked: Vec<_> = self
+            .catalogue
+            .services()
+            .iter()
+            .map(|service| {
+                let volume = service.latest_volume().and_then(|volume| volume.volume).unwrap_or(0);
+                (std::cmp::Reverse((counted(service.number), volume)), service.number)
+            })
+            .collect();
+        ranked.sort_unstable();
+        ranked.into_iter().take(TILES).map(|(_, number)| number).collect()
+    }
+}
+
+impl Live {
+    /// How far the figures reach.
+    #[must_use]
+    pub fn progress(&self, now_ms: i64) -> Progress {
+        self.pipeline.at(now_ms, self.ready)
+    }
+
+    /// The instant up to which the figures reach: now, or the watermark while the pipeline is behind, at most a day ago.
+    #[must_use]
+    pub fn edge_ms(&self, now_ms: i64) -> i64 {
+        self.progress(now_ms).since_ms.map_or(now_ms, |wm_ms| wm_ms.clamp(now_ms - DAY_MS, now_ms))
+    }
+
+    /// What topics are collected for.
+    #[must_use]
+    pub fn scope(&self, now_ms: i64) -> Scope<'_> {
+        Scope::at(now_ms, self.edge_ms(now_ms), &self.tiles)
+    }
+
+    /// Receive times of the packs that were folded after one version and up to another.
+    pub fn receipts(&self, after: u64, up_to: u64) -> impl Iterator<Item = i64> + '_ {
+        let first = self.receipts.partition_point(|receipt| receipt.version <= after);
+        self.receipts.range(first..).take_while(move |receipt| receipt.version <= up_to).map(|r| r.received_at_ms)
+    }
+}
