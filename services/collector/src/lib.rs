@@ -22,9 +22,9 @@ use runtime::backoff::Backoff;
 use runtime::shutdown::Shutdown;
 use runtime::telemetry::Listening;
 use runtime::topics::{Admin, Topic};
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
 use tonic_health::server::HealthReporter;
 
 use crate::config::Config;
@@ -83,8 +83,8 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     let collector = CollectorServer::new(service).max_decoding_message_size(bytes_max);
     let collector = InterceptedService::new(collector, Guard { departments, metrics });
     let mut stop = shutdown.clone();
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     let serving = Server::builder()
-        .tcp_nodelay(true)
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(20)))
         .initial_stream_window_size(1 << 20)
@@ -93,7 +93,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
         .add_service(health_service)
         .add_service(reflection()?.build_v1()?)
         .add_service(reflection()?.build_v1alpha()?)
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async move { stop.wait().await });
+        .serve_with_incoming_shutdown(incoming, async move { stop.wait().await });
     let mut stopping = shutdown.clone();
     let bound = async move {
         stopping.wait().await;

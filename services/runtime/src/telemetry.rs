@@ -32,6 +32,7 @@ pub enum Format {
 pub fn init(config: &Config) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&config.filter)?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
     let started = match config.format {
         Format::Human => builder.with_target(false).try_init(),
         Format::Json => builder.json().flatten_event(true).try_init(),
