@@ -11,7 +11,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use domain::catalogue::Catalogue;
+use domain::catalogue::{Catalogue, Service};
 use rand::{Rng as _, distr::Alphanumeric};
 
 use crate::{
@@ -51,12 +51,13 @@ pub(super) fn tokens(data: &Path) -> Result<Tokens> {
     Ok(tokens)
 }
 
-/// A `grpcurl` line with a valid event of the first department that has a service.
+/// A `grpcurl` line with a valid event of the largest service of one department.
 pub(super) fn sample(tokens: &Tokens, endpoint: SocketAddr) -> String {
     let catalogue = Catalogue::embedded();
     let service = |id: &str| {
         let department = catalogue.department_by_id(id)?;
-        catalogue.services_of(department.number).next().map(|service| service.id.clone())
+        let volume = |service: &Service| service.latest_volume().and_then(|latest| latest.volume);
+        catalogue.services_of(department.number).max_by_key(|service| volume(service)).map(|service| service.id.clone())
     };
     // HM Revenue & Customs has the services most people know.
     let mut order: Vec<&(String, String)> = tokens.iter().collect();
