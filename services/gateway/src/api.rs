@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
-use axum::http::Uri;
 use axum::http::HeaderMap;
+use axum::http::Uri;
 use axum::response::{IntoResponse, Response};
 use domain::source::{Log, Source};
 use serde::{Deserialize, Serialize};

@@ -100,9 +100,11 @@ impl Composer<'_> {
                 name: department.name.clone(),
                 short_name: department.abbreviation.clone(),
             },
-            None => {
-                DepartmentRef { id: number.to_string(), name: format!("Department {number}"), short_name: String::new() }
-            }
+            None => DepartmentRef {
+                id: number.to_string(),
+                name: format!("Department {number}"),
+                short_name: String::new(),
+            },
         }
     }
 
@@ -135,8 +137,7 @@ impl Composer<'_> {
 
     fn department_live(&self, context: &Context, number: u8) -> LiveFigures {
         let fold = &self.live.fold;
-        let minute =
-            |index| Some(fold.bucket(Period::Minute, index)?.department(number)?.completed);
+        let minute = |index| Some(fold.bucket(Period::Minute, index)?.department(number)?.completed);
         let today = self.day().and_then(|day| day.department(number)).map(|total| total.completed);
         self.live_of(context, minute, today)
     }
@@ -249,7 +250,8 @@ impl RateSums {
         }
         if let Some(ratings) = sum.ratings() {
             self.satisfaction.0 += ratings.iter().map(|n| n.max(&0).cast_unsigned()).sum::<u64>();
-            self.satisfaction.1 += ratings.iter().zip(1..).map(|(n, rating)| n.max(&0).cast_unsigned() * rating).sum::<u64>();
+            self.satisfaction.1 +=
+                ratings.iter().zip(1..).map(|(n, rating)| n.max(&0).cast_unsigned() * rating).sum::<u64>();
             self.satisfaction.2 += 1;
         }
     }

@@ -105,11 +105,6 @@ impl Fold {
     }
 
     fn take_cell(&mut self, from: From, key: &CellKey, measures: &Measures) -> bool {
-        if key.slice == (Slice::Page { page: ALL_PAGES }) {
-            if let Measures::Views(views) = measures {
-                return self.take_version(from, key, &Version::of_views(views));
-            }
-        }
         match (key.slice, measures) {
             (Slice::Counts { channel }, Measures::Counts(counts)) => {
                 let mut rose = false;
@@ -126,6 +121,9 @@ impl Fold {
                 key.period == Period::Day
                     && key.index >= self.window.days_from
                     && self.details.entry(key.index).or_default().raise(from, key, measures)
+            }
+            (Slice::Page { page: ALL_PAGES }, Measures::Views(views)) => {
+                self.take_version(from, key, &Version::of_views(views))
             }
             // Single pages and the ledger are shown nowhere yet; history has them.
             _ => false,

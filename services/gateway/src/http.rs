@@ -26,7 +26,8 @@ use crate::site::Site;
 use crate::{api, live, pages};
 
 /// Nothing from elsewhere, nothing inline, in nobody's frame.
-const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'";
+const POLICY: &str =
+    "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'";
 /// For requests that are under way at the end.
 const FAREWELL: Duration = Duration::from_secs(3);
 /// After an error that is not of one connection, such as too many open files.

@@ -125,10 +125,7 @@ fn assemble(config: &Config, metrics: &Metrics, shutdown: &Shutdown) -> anyhow::
         history: History::new(Arc::clone(&stores)),
         door: Door::new(Arc::clone(&hub), config.live.clone(), shutdown.clone()),
         metrics: metrics.clone(),
-        labels: Labels {
-            simulated: config.show.simulated,
-            open_government_data: config.show.open_government_data,
-        },
+        labels: Labels { simulated: config.show.simulated, open_government_data: config.show.open_government_data },
         rules: RulesInForce {
             late_after_days: (rules.late_ms / DAY_MS) as u32,
             future_minutes: (rules.future_ms / MINUTE_MS) as u32,
@@ -146,9 +143,8 @@ async fn check_topic(config: &Config, health: &Health, shutdown: Shutdown) -> an
     while !shutdown.is_stopping() {
         let (kafka, topic, runtime) = (config.kafka.clone(), topic.clone(), tokio::runtime::Handle::current());
         // Part of the answer is waited for without giving way.
-        let checked = tokio::task::spawn_blocking(move || {
-            runtime.block_on(async { Admin::new(&kafka)?.check(&[topic]).await })
-        });
+        let checked =
+            tokio::task::spawn_blocking(move || runtime.block_on(async { Admin::new(&kafka)?.check(&[topic]).await }));
         match checked.await.context("checking the live topic")? {
             Ok(()) => return Ok(()),
             Err(error @ TopicError::Different(_)) => return Err(error.into()),

@@ -85,7 +85,8 @@ struct Place {
 impl Place {
     fn take(door: &Arc<Door>) -> Option<Self> {
         let max = door.config.connections_max;
-        let taken = door.open.fetch_update(Ordering::AcqRel, Ordering::Acquire, |open| (open < max).then_some(open + 1));
+        let taken =
+            door.open.fetch_update(Ordering::AcqRel, Ordering::Acquire, |open| (open < max).then_some(open + 1));
         taken.ok()?;
         door.hub.metrics.connections.inc();
         Some(Self { door: Arc::clone(door) })
@@ -161,11 +162,13 @@ async fn run(door: Arc<Door>, place: Place, upgrade: OnUpgrade) {
     session.send(hub.hello());
     hub.admit(Arc::clone(&session));
     let reason = Box::pin(attend(&door, &session)).await;
-    let gone = poll_fn(|cx| loop {
-        match session.poll(cx) {
-            std::task::Poll::Ready(Heard::Gone | Heard::Broken(..)) => return std::task::Poll::Ready(()),
-            std::task::Poll::Ready(_) => {}
-            std::task::Poll::Pending => return std::task::Poll::Pending,
+    let gone = poll_fn(|cx| {
+        loop {
+            match session.poll(cx) {
+                std::task::Poll::Ready(Heard::Gone | Heard::Broken(..)) => return std::task::Poll::Ready(()),
+                std::task::Poll::Ready(_) => {}
+                std::task::Poll::Pending => return std::task::Poll::Pending,
+            }
         }
     });
     // Time for the peer to answer the close, so that it sees the code.

@@ -145,8 +145,8 @@ struct Message {
 /// # Errors
 /// What is wrong with it.
 pub fn parse(message: &str) -> Result<Request, Refusal> {
-    let message: Message = serde_json::from_str(message)
-        .map_err(|error| Refusal::bad(format!("not a message: {error}"), None))?;
+    let message: Message =
+        serde_json::from_str(message).map_err(|error| Refusal::bad(format!("not a message: {error}"), None))?;
     if !["sub", "unsub", "rate"].contains(&message.op.as_str()) {
         return Ok(Request::Ignored);
     }
@@ -158,9 +158,10 @@ pub fn parse(message: &str) -> Result<Request, Refusal> {
     }
     let rate = match message.rate {
         None => None,
-        Some(rate) => Some(Rate::parse(rate).ok_or_else(|| {
-            Refusal::of(Code::BadRate, "rates are 0.2, 1, 2, 4 and 10 a second", &topic)
-        })?),
+        Some(rate) => Some(
+            Rate::parse(rate)
+                .ok_or_else(|| Refusal::of(Code::BadRate, "rates are 0.2, 1, 2, 4 and 10 a second", &topic))?,
+        ),
     };
     match message.op.as_str() {
         "sub" => {

@@ -49,11 +49,11 @@ pub struct Site {
 
 impl Site {
     /// Makes a value under one lock.
-    pub fn compose<T>(&self, make: impl FnOnce(&Composer<'_>) -> T) -> T {
+    pub fn compose<T>(&self, make: impl FnOnce(Composer<'_>) -> T) -> T {
         let now_ms = runtime::clock::now_ms();
         let (weekdays, books) = (self.history.weekdays(), self.history.books(now_ms));
         let live = self.world.live();
-        make(&Composer {
+        make(Composer {
             catalogue: &self.world.catalogue,
             live: &live,
             weekdays: &weekdays,

@@ -164,7 +164,9 @@ impl Tail {
     pub fn begin(&self, offset: i64, (first, _): (i64, i64), from_ms: i64) -> Result<(), Error> {
         let mut assignment = TopicPartitionList::new();
         let begin = assignment.add_partition_offset(&self.topics.live, 0, Offset::Offset(offset));
-        begin.and_then(|()| self.consumer.assign(&assignment)).map_err(Error::of("beginning to read the live topic"))?;
+        begin
+            .and_then(|()| self.consumer.assign(&assignment))
+            .map_err(Error::of("beginning to read the live topic"))?;
         self.position.store(offset, Ordering::Release);
         let covered = match offset {
             0 => i64::MIN,

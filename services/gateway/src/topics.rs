@@ -297,11 +297,9 @@ fn put_departments(bucket: &Bucket, at: At, since: u64, put: &mut Put<'_>) {
 }
 
 fn put_services(bucket: &Bucket, at: At, since: u64, put: &mut Put<'_>, which: impl Fn(ServiceNumber) -> bool) {
-    for (number, sum) in bucket.public() {
-        if sum.version > since && which(number) {
-            if let Some(completed) = sum.completed() {
-                put(Key::Service(number), at, completed);
-            }
+    for (number, sum) in bucket.public().filter(|(number, sum)| sum.version > since && which(*number)) {
+        if let Some(completed) = sum.completed() {
+            put(Key::Service(number), at, completed);
         }
     }
 }

@@ -93,11 +93,8 @@ impl World {
             return;
         }
         let heard_ms = if pack.received_at_ms > 0 { pack.received_at_ms.min(at_ms) } else { at_ms };
-        let rose = live.fold.take(
-            pack.source,
-            pack.cells.iter().map(|cell| (&cell.key, &cell.measures)),
-            |_| Some(heard_ms),
-        );
+        let rose =
+            live.fold.take(pack.source, pack.cells.iter().map(|cell| (&cell.key, &cell.measures)), |_| Some(heard_ms));
         if rose && pack.received_at_ms > 0 {
             let version = live.fold.version();
             live.receipts.push_back(Receipt { version, received_at_ms: pack.received_at_ms });
@@ -128,8 +125,11 @@ impl World {
         live.sources = Sources::of(live.silence.as_ref(), &self.catalogue);
         let hour = Period::Hour.index_at(now_ms);
         if live.tiles_hour != hour || live.tiles.is_empty() {
-            live.tiles =
-                if self.fixed_tiles.is_empty() { self.choose_tiles(&live.fold, now_ms) } else { self.fixed_tiles.clone() };
+            live.tiles = if self.fixed_tiles.is_empty() {
+                self.choose_tiles(&live.fold, now_ms)
+            } else {
+                self.fixed_tiles.clone()
+            };
             // Before anything is read the choice is by published volume; it stands once it is by count.
             live.tiles_hour = if live.ready { hour } else { 0 };
         }

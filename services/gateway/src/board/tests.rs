@@ -178,7 +178,8 @@ fn a_number_of_another_board_or_of_the_future_gets_a_snapshot() {
 
 #[test]
 fn midnight_in_london_begins_a_new_snapshot_with_the_new_date() {
-    let mut run = Run { fold: Fold::new([(ServiceNumber(1), 1)].into(), NOW), counts: BTreeMap::new(), now: NOW, seq: 0 };
+    let mut run =
+        Run { fold: Fold::new([(ServiceNumber(1), 1)].into(), NOW), counts: BTreeMap::new(), now: NOW, seq: 0 };
     run.cells(0, 1, 0, 3);
     let mut next = counter();
     let mut board = board(&run.fold, NOW, &mut next);
@@ -194,7 +195,8 @@ fn midnight_in_london_begins_a_new_snapshot_with_the_new_date() {
 
 #[test]
 fn nothing_new_is_no_new_number() {
-    let mut run = Run { fold: Fold::new([(ServiceNumber(1), 1)].into(), NOW), counts: BTreeMap::new(), now: NOW, seq: 0 };
+    let mut run =
+        Run { fold: Fold::new([(ServiceNumber(1), 1)].into(), NOW), counts: BTreeMap::new(), now: NOW, seq: 0 };
     run.cells(0, 1, 0, 3);
     let mut next = counter();
     let mut board = board(&run.fold, NOW, &mut next);
@@ -215,7 +217,8 @@ fn large_numbers_are_text() {
 
 #[test]
 fn who_fell_behind_further_than_is_remembered_gets_a_snapshot() {
-    let mut run = Run { fold: Fold::new([(ServiceNumber(1), 1)].into(), NOW), counts: BTreeMap::new(), now: NOW, seq: 0 };
+    let mut run =
+        Run { fold: Fold::new([(ServiceNumber(1), 1)].into(), NOW), counts: BTreeMap::new(), now: NOW, seq: 0 };
     let mut next = counter();
     let mut board = board(&run.fold, NOW, &mut next);
     let slow = board.seq();

@@ -54,7 +54,8 @@ impl Composer<'_> {
     }
 
     fn heard_today(&self) -> BTreeSet<ServiceNumber> {
-        self.day().into_iter().flat_map(|day| day.public()).filter(|(_, sum)| sum.version > 0).map(|(number, _)| number).collect()
+        let Some(day) = self.day() else { return BTreeSet::new() };
+        day.public().filter(|(_, sum)| sum.version > 0).map(|(number, _)| number).collect()
     }
 
     fn departments(&self, context: &Context, heard: &BTreeSet<ServiceNumber>) -> Vec<DepartmentRow> {
@@ -84,7 +85,7 @@ impl Composer<'_> {
         let bucket = self.live.fold.bucket(Period::Minute, last);
         let mut ranked: Vec<_> = bucket
             .into_iter()
-            .flat_map(|bucket| bucket.public())
+            .flat_map(crate::fold::Bucket::public)
             .filter_map(|(number, sum)| Some((Reverse(whole(sum.completed()).filter(|n| *n > 0)?), number)))
             .collect();
         ranked.sort_unstable();
@@ -111,9 +112,11 @@ impl Composer<'_> {
     #[must_use]
     pub fn service_list(&self, query: &str) -> ServiceList {
         let context = self.context();
-        let found = self.catalogue.services().iter().filter(|service| {
-            query.trim().is_empty() || views::lists::matches(&self.service_ref(service), query)
-        });
+        let found = self
+            .catalogue
+            .services()
+            .iter()
+            .filter(|service| query.trim().is_empty() || views::lists::matches(&self.service_ref(service), query));
         ServiceList {
             services: self.rows(&context, found),
             query: query.trim().to_owned(),
@@ -167,9 +170,9 @@ impl Composer<'_> {
     }
 
     fn facts(&self, service: &Service) -> ServiceFacts {
-        let yearly = service.latest_volume().and_then(|latest| {
-            Some(Yearly { volume: latest.volume?, until: latest.window_end })
-        });
+        let yearly = service
+            .latest_volume()
+            .and_then(|latest| Some(Yearly { volume: latest.volume?, until: latest.window_end }));
         ServiceFacts {
             names: self.service_ref(service),
             agency: service.agency.and_then(|number| self.catalogue.agency(number)).map(|agency| agency.name.clone()),
@@ -236,7 +239,8 @@ impl Composer<'_> {
 
 fn channels(sum: &Sum) -> Vec<ChannelFigure> {
     let completed = |channel| whole(sum.get(Measure::Completed(channel)));
-    let found = Channel::ALL.into_iter().filter_map(|channel| Some(ChannelFigure { channel, completed: completed(channel)? }));
+    let found =
+        Channel::ALL.into_iter().filter_map(|channel| Some(ChannelFigure { channel, completed: completed(channel)? }));
     found.collect()
 }
 
@@ -266,7 +270,9 @@ fn reasons(breakdown: &BTreeMap<(Dimension, u8, u8), u64>) -> Vec<ReasonFigure> 
             *sums.entry(member).or_default() += n;
         }
     }
-    let known = sums.into_iter().filter_map(|(member, n)| Some(ReasonFigure { reason: Reason::from_number(member.into())?, n }));
+    let known = sums
+        .into_iter()
+        .filter_map(|(member, n)| Some(ReasonFigure { reason: Reason::from_number(member.into())?, n }));
     let mut reasons: Vec<_> = known.filter(|reason| reason.n > 0).collect();
     reasons.sort_by_key(|reason| Reverse(reason.n));
     reasons

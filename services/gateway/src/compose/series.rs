@@ -46,7 +46,10 @@ impl Span {
             None => Some(None),
             Some(Some(ms)) => Some(Some(ms)),
             Some(None) => {
-                broken.push(Broken::new(field, "is an instant such as 2026-11-24T10:00:00Z, or a London date such as 2026-11-24"));
+                broken.push(Broken::new(
+                    field,
+                    "is an instant such as 2026-11-24T10:00:00Z, or a London date such as 2026-11-24",
+                ));
                 None
             }
         };
@@ -74,7 +77,8 @@ impl Span {
 fn instant_ms(text: &str) -> Option<i64> {
     let ms = match text.parse::<jiff::civil::Date>() {
         Ok(date) if text.len() == 10 => {
-            Day::from_ymd(date.year().into(), date.month().cast_unsigned().into(), date.day().cast_unsigned().into()).start_ms()
+            Day::from_ymd(date.year().into(), date.month().cast_unsigned().into(), date.day().cast_unsigned().into())
+                .start_ms()
         }
         _ => text.parse::<jiff::Timestamp>().ok()?.as_millisecond(),
     };
@@ -168,10 +172,9 @@ fn add(point: &mut Point, row: &SeriesRow) {
     for (sum, n) in stages.into_iter().zip(&row.stages).filter(|(_, n)| **n != 0) {
         *sum.get_or_insert(0) += n;
     }
-    if let (Some(channel), Some(completed)) = (Channel::from_number(row.channel.into()), row.stages.get(1)) {
-        if *completed != 0 {
-            *point.channels.entry(channel.name()).or_default() += completed;
-        }
+    let completed = row.stages.get(1).filter(|completed| **completed != 0);
+    if let (Some(channel), Some(completed)) = (Channel::from_number(row.channel.into()), completed) {
+        *point.channels.entry(channel.name()).or_default() += completed;
     }
     if row.ratings.iter().any(|n| *n != 0) {
         let ratings = point.ratings.get_or_insert([0; 5]);
@@ -243,7 +246,10 @@ mod tests {
         assert_eq!((series.from.as_str(), series.to.as_str()), ("2026-11-23", "2026-11-25"));
         assert_eq!(series.points.len(), 2);
         let first = &series.points[0];
-        assert_eq!((first.start.as_str(), first.completed, first.started, first.open), ("2026-11-23", Some(7), None, false));
+        assert_eq!(
+            (first.start.as_str(), first.completed, first.started, first.open),
+            ("2026-11-23", Some(7), None, false)
+        );
         assert_eq!(first.channels, BTreeMap::from([("digital", 5), ("phone", 2)]));
         let second = &series.points[1];
         assert_eq!((second.completed, second.ratings, second.open), (None, Some([0, 0, 0, 0, 3]), true));

@@ -297,7 +297,9 @@ fn midnight_in_london_ends_the_day_in_summer_too() {
     let mut fold = Fold::new(owners(), late);
     fold.take(source(Log::Events, 0), [(&key(ServiceNumber(1), Period::Day, late), &counts_of(2))], |_| None);
     fold.advance(late + 2 * MINUTE_MS, late + 2 * MINUTE_MS);
-    fold.take(source(Log::Events, 0), [(&key(ServiceNumber(1), Period::Day, late + MINUTE_MS), &counts_of(1))], |_| None);
+    fold.take(source(Log::Events, 0), [(&key(ServiceNumber(1), Period::Day, late + MINUTE_MS), &counts_of(1))], |_| {
+        None
+    });
     let all = |day| fold.day(day).and_then(Bucket::all).map(|all| all.completed);
     assert_eq!(all(Day::from_ymd(2026, 7, 1)), Some(2), "yesterday is kept");
     assert_eq!(all(Day::from_ymd(2026, 7, 2)), Some(1));

@@ -222,7 +222,9 @@ async fn what_is_not_there_is_a_page_or_a_problem() {
         let (status, _, body) = server.get(page).await;
         assert!(status == 404 && body.contains("Page not found"), "{page}");
     }
-    for address in ["/api/v1/nowhere", "/api/v1/services/none-such", "/api/v1/departments/x", "/api/v1/services/x/series"] {
+    for address in
+        ["/api/v1/nowhere", "/api/v1/services/none-such", "/api/v1/departments/x", "/api/v1/services/x/series"]
+    {
         let (status, head, body) = server.get(address).await;
         assert!(head.contains("application/problem+json"), "{address}: {head}");
         let problem: Json = serde_json::from_str(&body).unwrap();
@@ -249,7 +251,10 @@ async fn a_series_names_each_field_that_breaks_a_rule_and_says_when_the_store_is
 async fn an_unchanged_answer_costs_no_body() {
     let server = Server::start().await;
     let (_, head, page) = server.get("/").await;
-    let address = page.split("href=\"/assets/look").nth(1).map(|rest| format!("/assets/look{}", &rest[..rest.find('"').unwrap()]));
+    let address = page
+        .split("href=\"/assets/look")
+        .nth(1)
+        .map(|rest| format!("/assets/look{}", &rest[..rest.find('"').unwrap()]));
     let (_, asset_head, _) = server.get(&address.unwrap()).await;
     assert!(asset_head.contains("immutable"), "{asset_head}");
     let tag = head.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap().to_owned();
