@@ -115,6 +115,16 @@ pub fn count(n: u64, word: &str) -> String {
     format!("{} {word}{plural}", exact(n))
 }
 
+/// A rate in words: `315 a second`, `one in 4 seconds`; empty for none.
+#[must_use]
+pub fn per_second(per_minute: Option<u64>) -> String {
+    match per_minute {
+        None | Some(0) => String::new(),
+        Some(n) if n >= 60 => format!("{} a second", exact((n + 30) / 60)),
+        Some(n) => format!("one in {}", count((60 + n / 2) / n, "second")),
+    }
+}
+
 /// `part / whole` in units of 10^-decimals, halves up.
 fn ratio_rounded(part: u128, whole: u128, decimals: u32) -> u128 {
     let scaled = part * 10_u128.pow(decimals);
@@ -124,9 +134,9 @@ fn ratio_rounded(part: u128, whole: u128, decimals: u32) -> u128 {
 /// A number in units of 10^-decimals, trailing zeros off.
 fn fixed(units: u128, decimals: u32) -> String {
     let scale = 10_u128.pow(decimals);
-    let (whole, part) = (units / scale, units % scale);
+    let (whole, part) = (exact(u64::try_from(units / scale).unwrap_or(u64::MAX)), units % scale);
     if part == 0 {
-        return exact(u64::try_from(whole).unwrap_or(u64::MAX));
+        return whole;
     }
     let part = format!("{part:0width$}", width = decimals as usize);
     format!("{whole}.{}", part.trim_end_matches('0'))

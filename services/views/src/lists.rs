@@ -8,8 +8,8 @@ use maud::{Markup, PreEscaped, html};
 use crate::chart::{MinuteChart, Part, minute_columns};
 use crate::figures::{DepartmentPage, ServiceList, ServiceRef};
 use crate::layout::{Frame, page as frame};
-use crate::parts::{Figure, against_usual, colour, fig, foot, per_second};
-use crate::rows::{minutes_table, services_table};
+use crate::parts::{Figure, against_usual, colour, fig, foot};
+use crate::rows::{Columns, minutes_table, services_table};
 use crate::{clock, format};
 
 /// Whether a service is found by a text: every word of it stands in one of its names, whatever the case.
@@ -44,7 +44,7 @@ pub fn services_page(list: &ServiceList) -> String {
         }
         div data-island="services" {
             @if list.services.is_empty() { p { "No service is called that. Try one word of its name, or the abbreviation of its department." } }
-            @else { (services_table(&list.services, &list.context, false)) }
+            @else { (services_table(&list.services, &list.context, Columns { ranked: false, live_minutes: false })) }
         }
         (foot(None, "/api/v1/services", &html! { b { "Counted" } ", today provisional. Order as of " span data-part="island-age" { (clock::hm(list.context.edge_ms())) } }))
     };
@@ -80,7 +80,7 @@ pub fn department_page(d: &DepartmentPage) -> String {
             header { h2 { "Its services" } p.sub { "Most transactions today first; those without a figure last." } }
             div data-island="services" {
                 @if d.services.is_empty() { p { "This department has no service in the catalogue." } }
-                @else { (services_table(&d.services, &d.context, false)) }
+                @else { (services_table(&d.services, &d.context, Columns { ranked: false, live_minutes: true })) }
             }
             (foot(None, "/api/v1/services", &html! { b { "Counted" } ", today provisional. Order as of " span data-part="island-age" { (clock::hm(d.context.edge_ms())) } }))
         }
@@ -109,7 +109,7 @@ fn now(d: &DepartmentPage) -> Markup {
             div.figs {
                 (fig("", &html! { "Last full minute, " span data-part="last-minute" { (clock::hm(context.last_minute_ms())) } },
                     &Figure::minute("all/last", d.total.last_minute).span("val"),
-                    &html! { span data-per-second="all/last" { (per_second(d.total.last_minute)) } }, &html! {}))
+                    &html! { span data-per-second="all/last" { (format::per_second(d.total.last_minute)) } }, &html! {}))
                 (fig("", &html! { "This minute so far" },
                     &Figure { name: "all/open", value: d.total.open_minute, none: "none yet" }.span("val"),
                     &html! { span data-part="seconds" { ((context.edge_ms() - context.open_minute_ms()) / 1_000) } " of 60 seconds" }, &html! {}))

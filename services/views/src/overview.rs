@@ -10,8 +10,8 @@ use crate::attention::attention;
 use crate::chart::{MinuteChart, Part, minute_columns};
 use crate::figures::{Books, DepartmentRow, Overview, Ratio};
 use crate::layout::{Frame, page as frame};
-use crate::parts::{Figure, Sums, against_usual, badge, bar, colour, fig, foot, per_second, ratio, share, spark};
-use crate::rows::{minutes_table, services_table};
+use crate::parts::{Figure, Sums, against_usual, badge, bar, colour, fig, foot, ratio, share, spark};
+use crate::rows::{Columns, minutes_table, services_table};
 use crate::{clock, format, parts};
 
 /// The address of the page's JSON twin.
@@ -69,7 +69,7 @@ fn heroes(o: &Overview) -> Markup {
                 &html! { "counted, " span data-part="age" { "as of " (clock::hms(context.edge_ms())) } }))
             (fig("l", &html! { "Last full minute, " span data-part="last-minute" { (clock::hm(context.last_minute_ms())) } },
                 &Figure::minute("all/last", o.total.last_minute).span("val"),
-                &html! { span data-per-second="all/last" { (per_second(o.total.last_minute)) } },
+                &html! { span data-per-second="all/last" { (format::per_second(o.total.last_minute)) } },
                 &html! { "counted, all services" }))
             (fig("l open", &html! { "This minute so far" },
                 &Figure { name: "all/open", value: o.total.open_minute, none: "none yet" }.span("val"),
@@ -238,7 +238,7 @@ fn department_row(row: &DepartmentRow, total: Option<u64>) -> Markup {
         tr {
             th scope="row" { a href=(format!("/departments/{}", row.department.id)) { (row.department.name) } }
             td.n.p0 { (Figure::minute(&last, row.live.last_minute).span("")) }
-            td.draw.p3 { (spark(&row.live.minutes, &key, 128)) }
+            td.draw.p3 { (spark(&row.live.minutes, Some(&key), 128)) }
             td.n.p2 { b { (Figure::today(&today, row.live.today).span("")) } }
             td.n.sh { (share(&sums, row.live.today, total)) }
             td.draw { (bar(&sums, row.live.today, total, &format!("f{}", colour(&row.department)))) }
@@ -258,7 +258,7 @@ fn busiest(o: &Overview) -> Markup {
             }
             div data-island="busiest" {
                 @if o.services.is_empty() { p { span.miss data-m="none" { "no events yet" } } }
-                @else { (services_table(&o.services, &o.context, true)) }
+                @else { (services_table(&o.services, &o.context, Columns { ranked: true, live_minutes: false })) }
             }
             (foot(None, API, &html! { b { "Counted" } ", today provisional" }))
         }

@@ -111,15 +111,6 @@ pub(crate) fn usual_missing(context: &Context, usual: &Usual) -> Markup {
     }
 }
 
-/// `315 a second`, `one in 4 seconds`
-pub(crate) fn per_second(per_minute: Option<u64>) -> String {
-    match per_minute {
-        None | Some(0) => String::new(),
-        Some(n) if n >= 60 => format!("{} a second", format::exact((n + 30) / 60)),
-        Some(n) => format!("one in {}", format::count((60 + n / 2) / n, "second")),
-    }
-}
-
 /// The colour of a department, 1 to 6: fixed for the largest, 5 for all others.
 pub(crate) fn colour(department: &DepartmentRef) -> u8 {
     match department.short_name.as_str() {
@@ -141,10 +132,10 @@ pub(crate) fn bar(sums: &Sums<'_>, n: Option<u64>, of: Option<u64>, class: &str)
     }
 }
 
-/// A sparkline of the last hour, or the hour's events in words where they are too few to draw.
-pub(crate) fn spark(minutes: &[Option<u64>], key: &str, width: u32) -> Markup {
+/// A sparkline of the last hour, kept live if its key is in the page's topic, or the hour's events in words where they are too few to draw.
+pub(crate) fn spark(minutes: &[Option<u64>], key: Option<&String>, width: u32) -> Markup {
     html! {
-        span.sparkle data-spark=(key) data-width=(width) {
+        span.sparkle data-spark=[key] data-width=(width) {
             (PreEscaped(spark_inside(minutes, width)))
         }
     }

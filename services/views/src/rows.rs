@@ -9,39 +9,60 @@ use crate::figures::{Context, ServiceRow};
 use crate::parts::{Figure, badge, colour, spark};
 use crate::{clock, format};
 
-/// A table of services; `ranked` where its order is a rank.
-pub(crate) fn services_table(rows: &[ServiceRow], context: &Context, ranked: bool) -> Markup {
+/// What a table of services shows beside their figures.
+#[derive(Clone, Copy)]
+pub(crate) struct Columns {
+    /// The order is a rank.
+    pub(crate) ranked: bool,
+    /// The page's topic carries the services' minutes, so that the script can draw them.
+    pub(crate) live_minutes: bool,
+}
+
+/// A table of services, in the order given. The last hour is drawn where the minutes are there.
+pub(crate) fn services_table(rows: &[ServiceRow], context: &Context, columns: Columns) -> Markup {
+    let drawn = rows.iter().any(|row| !row.live.minutes.is_empty());
     html! {
         table.ttop role="table" {
             thead { tr {
-                @if ranked { th.n.rk scope="col" { span.vh { "Rank" } } }
+                @if columns.ranked { th.n.rk scope="col" { span.vh { "Rank" } } }
                 th scope="col" { "Service" } th.dp scope="col" { "Department" } th.n scope="col" { "Last minute" }
-                th.draw scope="col" { "Last 60 minutes" } th.st scope="col" { "State" } th.n.td scope="col" { "Today so far" }
+                @if drawn { th.draw scope="col" { "Last 60 minutes" } }
+                th.st scope="col" { "State" } th.n.td scope="col" { "Today so far" }
             } }
-            tbody { @for (i, row) in rows.iter().enumerate() { (service_row(row, context, ranked.then_some(i + 1))) } }
+            tbody { @for (i, row) in rows.iter().enumerate() {
+                tr {
+                    @if columns.ranked { td.n.rk { (i + 1) } }
+                    (service_cells(row, context, columns, drawn))
+                }
+            } }
         }
     }
 }
 
-fn service_row(row: &ServiceRow, context: &Context, rank: Option<usize>) -> Markup {
+fn service_cells(row: &ServiceRow, context: &Context, columns: Columns, drawn: bool) -> Markup {
     let service = &row.service;
     let key = format!("service:{}", service.id);
     let (last, today) = (format!("{key}/last"), format!("{key}/today"));
-    let silent = context.freshness.silent.iter().any(|s| s.service.id == service.id);
     html! {
-        tr {
-            @if let Some(rank) = rank { td.n.rk { (rank) } }
-            th scope="row" { a href=(format!("/services/{}", service.id)) { (service.name) } }
-            td.dp { span class=(format!("sw1 b{}", colour(&service.department))) {} (service.department.short_name) }
-            td.n.p2 { b { (Figure::minute(&last, row.live.last_minute).span("")) } }
-            td.draw.p3 { @if row.live.minutes.is_empty() { span.tiny { "not drawn" } } @else { (spark(&row.live.minutes, &key, 190)) } }
-            td.st.p4 {
-                @if silent { (badge("silent", "silent", "Silent")) }
-                @else if let Some(last) = row.last_event_ms { span.tiny { "last heard " (clock::moment(last, context.now_ms)) } }
-                @else { span.miss data-m="none" { "no events yet" } }
-            }
-            td.n.td { (Figure::today(&today, row.live.today).span("")) }
+        th scope="row" { a href=(format!("/services/{}", service.id)) { (service.name) } }
+        td.dp { span class=(format!("sw1 b{}", colour(&service.department))) {} (service.department.short_name) }
+        td.n.p2 { b { (Figure::minute(&last, row.live.last_minute).span("")) } }
+        @if drawn { td.draw.p3 { (spark(&row.live.minutes, columns.live_minutes.then_some(&key), 190)) } }
+        td.st.p4 { (state(row, context)) }
+        td.n.td { (Figure::today(&today, row.live.today).span("")) }
+    }
+}
+
+/// Health is quiet: a service that reports is small grey text.
+fn state(row: &ServiceRow, context: &Context) -> Markup {
+    let silent = context.freshness.silent.iter().find(|s| s.service.id == row.service.id);
+    match (silent, row.live.today, row.last_event_ms) {
+        (Some(silent), ..) => {
+            badge("silent", "silent", &format!("Silent since {}", clock::moment(silent.last_ms, context.now_ms)))
         }
+        (None, Some(_), _) => html! { span.tiny { "reports" } },
+        (None, None, Some(_)) => html! { span.miss data-m="none" { "no events today" } },
+        (None, None, None) => html! { span.miss data-m="none" { "no events yet" } },
     }
 }
 

@@ -8,7 +8,7 @@ use maud::{Markup, PreEscaped, html};
 use crate::chart::{MinuteChart, Part, day_columns, minute_columns};
 use crate::figures::{HourFigure, ServicePage};
 use crate::layout::{ATTRIBUTION, Frame, page as frame};
-use crate::parts::{Figure, Sums, against_usual, badge, colour, fig, foot, per_second, ratio};
+use crate::parts::{Figure, Sums, against_usual, badge, colour, fig, foot, ratio};
 use crate::rows::minutes_table;
 use crate::service_use::{channels, completion, durations, ratings, reasons, score, took_channels};
 use crate::{clock, format};
@@ -60,7 +60,7 @@ fn heading(s: &ServicePage) -> Markup {
             @if s.service.customers.is_some() || s.service.url.is_some() {
                 p.sub {
                     @if let Some(customers) = &s.service.customers { "For " (customers.to_lowercase()) ". " }
-                    @if let Some(url) = &s.service.url { a href=(url) rel="noopener" { (url.split("://").last().unwrap_or(url)) } }
+                    @if let Some(url) = s.service.url.as_ref().filter(|url| url.starts_with("https://") || url.starts_with("http://")) { a href=(url) rel="noopener" { (url.split("://").last().unwrap_or(url)) } }
                 }
             }
             @if s.service.sandbox {
@@ -95,7 +95,7 @@ fn now(s: &ServicePage) -> Markup {
             div.figs {
                 (fig("", &html! { "Last full minute, " span data-part="last-minute" { (clock::hm(context.last_minute_ms())) } },
                     &Figure::minute("completed/last", s.completed.last_minute).span("val"),
-                    &html! { span data-per-second="completed/last" { (per_second(s.completed.last_minute)) } }, &html! {}))
+                    &html! { span data-per-second="completed/last" { (format::per_second(s.completed.last_minute)) } }, &html! {}))
                 (fig("", &html! { "This minute so far" },
                     &Figure { name: "completed/open", value: s.completed.open_minute, none: "none yet" }.span("val"),
                     &html! { span data-part="seconds" { ((context.edge_ms() - context.open_minute_ms()) / 1_000) } " of 60 seconds" }, &html! {}))

@@ -10,7 +10,7 @@ use crate::chart::wall_line;
 use crate::figures::{Context, PipelineState, ServiceRow, Wall};
 use crate::layout::{ATTRIBUTION, SPRITE, head};
 use crate::parts::icon;
-use crate::{clock, format};
+use crate::{chart, clock, format};
 
 /// The whole page.
 #[must_use]
@@ -101,12 +101,13 @@ fn day(w: &Wall) -> Markup {
     let now = (w.context.now_ms - start) as f64 / (day_minutes as i64 * MINUTE_MS) as f64;
     html! {
         section.wband {
-            p data-part="usual" { (usual(w)) }
+            (usual(w))
             svg.wchart role="img" aria-label="Transactions today by time of day" {
                 g data-part="hours" { (PreEscaped(hour_marks(start, day_minutes))) }
                 svg width="100%" height="100%" viewBox="0 0 1000 200" preserveAspectRatio="none" { path.ln data-part="line" d=(path) {} }
-                line.wnow data-part="now" x1=(crate::chart::pct(now)) x2=(crate::chart::pct(now)) y1="0" y2="100%" {}
-                circle.wend data-part="end" cx=(crate::chart::pct(x / 1_000.0)) cy=(crate::chart::pct(y / 200.0)) r=".9vh" {}
+                line.wnow data-part="now" x1=(chart::pct(now)) x2=(chart::pct(now)) y1="0" y2="100%" {}
+                rect.wgap data-part="gap" x="0" width="0" y="0" height="100%" {}
+                circle.wend data-part="end" cx=(chart::pct(x / 1_000.0)) cy=(chart::pct(y / 200.0)) r=".9vh" {}
             }
         }
     }
@@ -123,7 +124,7 @@ pub fn hour_marks(day_start_ms: i64, day_minutes: usize) -> String {
             "18:00" => "wl wl2",
             _ => continue,
         };
-        let x = crate::chart::pct((i * 60) as f64 / day_minutes as f64);
+        let x = chart::pct((i * 60) as f64 / day_minutes as f64);
         let word = word.trim_start_matches('0');
         out.push_str(&format!(
             "<line x1=\"{x}\" x2=\"{x}\" y1=\"0\" y2=\"100%\" class=\"wt\"/><text x=\"{x}\" y=\"100%\" class=\"{class}\">{word}</text>"
@@ -135,12 +136,15 @@ pub fn hour_marks(day_start_ms: i64, day_minutes: usize) -> String {
 /// Two short lines at the left of the day.
 fn usual(w: &Wall) -> Markup {
     let weekday = clock::weekday(w.context.today);
-    let (Some(range), Some(today)) = (w.usual.range, w.total.today) else {
-        return html! { "Too little past" br; "for a usual " (weekday) };
+    let (first, second) = match (w.usual.range, w.total.today) {
+        (Some(range), Some(today)) => {
+            let share = format::percent(today.abs_diff(range.median), range.median).unwrap_or_default();
+            let (arrow, word) = if today < range.median { ("down", "below") } else { ("up", "above") };
+            (html! { (icon(arrow)) (share) " " (word) }, format!("usual {weekday}"))
+        }
+        _ => (html! { "No usual range," }, format!("{} of {} {weekday}s", w.usual.weeks, w.usual.weeks_needed)),
     };
-    let share = format::percent(today.abs_diff(range.median), range.median).unwrap_or_default();
-    let (arrow, word) = if today < range.median { ("down", "below") } else { ("up", "above") };
-    html! { (icon(arrow)) (share) " " (word) br; "usual " (weekday) }
+    html! { p { span data-part="usual-1" { (first) } br; span data-part="usual-2" { (second) } } }
 }
 
 /// One of six services; `web/wall.js` writes the same.
@@ -155,7 +159,7 @@ fn tile(row: &ServiceRow, context: &Context) -> Markup {
             span.tv data-figure=(key) data-value=[n] data-m=[n.is_none().then_some("none")] {
                 @if let Some(silent) = silent { (icon("silent")) "silent " (format::span_short(context.now_ms - silent.last_ms)) }
                 @else if let Some(n) = n { (format::exact(n)) small { "/min" } }
-                @else { "none" small { "/min" } }
+                @else { "none" }
             }
         }
     }

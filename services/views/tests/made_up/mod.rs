@@ -1,0 +1,300 @@
+//! Figures for the tests: made up from a fixed rule, at an afternoon in winter.
+
+#![allow(dead_code, reason = "each test takes what it needs")]
+
+use domain::time::{Day, HOUR_MS, MINUTE_MS};
+use domain::vocabulary::{Channel, Reason};
+use views::figures::*;
+
+/// 20 January 2026, 14:32:07 in London.
+pub(crate) const NOW_MS: i64 = 1_768_919_527_000;
+
+const DEPARTMENTS: [(&str, &str, &str, u64); 9] = [
+    ("hmrc", "HM Revenue and Customs", "HMRC", 14_658),
+    ("dft", "Department for Transport", "DfT", 2_888),
+    ("home-office", "Home Office", "Home Office", 376),
+    ("dwp", "Department for Work and Pensions", "DWP", 388),
+    ("beis", "Department for Business, Energy and Industrial Strategy", "BEIS", 243),
+    ("defra", "Department for Environment, Food and Rural Affairs", "Defra", 86),
+    ("co", "Cabinet Office", "CO", 93),
+    ("mod", "Ministry of Defence", "MoD", 1),
+    ("hmt", "HM Treasury", "HMT", 0),
+];
+
+const SERVICES: [(&str, &str, &str, usize, u64); 9] = [
+    ("hmrc-stamp-duty-reserve-tax", "Stamp Duty Reserve Tax transactions", "Stamp Duty", 0, 10_787),
+    ("hmrc-paye", "PAYE transactions", "PAYE", 0, 2_459),
+    ("dft-vehicle-checks", "Vehicle tax: checks by individuals", "Vehicle checks", 1, 2_368),
+    ("ho-passenger-arrivals", "Passenger arrivals at the UK border", "Border arrivals", 2, 325),
+    ("hmrc-customs", "Customs transactions", "Customs", 0, 307),
+    ("hmrc-payments", "Payments received by HMRC", "Tax payments", 0, 305),
+    ("dft-vehicle-tax-renewals", "Vehicle tax renewals", "Vehicle tax", 1, 168),
+    ("dwp-job-search", "Jobseeker's Allowance: job search reviews", "Job search", 3, 111),
+    ("mod-medals", "Service medals", "Medals", 7, 0),
+];
+
+/// A number below `max`, always the same for the same place.
+fn wobble(seed: u64, i: u64, max: u64) -> u64 {
+    let mut x = seed.wrapping_mul(0x9e37_79b9).wrapping_add(i).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x ^= x >> 31;
+    if max == 0 { 0 } else { x.wrapping_mul(0x94d0_49bb_1331_11eb) % max }
+}
+
+fn live(seed: u64, a_minute: u64) -> Live {
+    if a_minute == 0 {
+        return Live { minutes: vec![None; HOUR_MINUTES], ..Live::default() };
+    }
+    let at = |i: u64| a_minute - a_minute / 20 + wobble(seed, i, a_minute / 10 + 1);
+    let mut minutes: Vec<_> = (0..60).map(|i| Some(at(i)).filter(|n| *n > 0)).collect();
+    minutes.push(Some(a_minute * 7 / 60).filter(|n| *n > 0));
+    Live { last_minute: minutes[59], open_minute: minutes[60], today: Some(a_minute * 434), minutes }
+}
+
+fn sum(all: &[Live]) -> Live {
+    let add = |a: Option<u64>, b: Option<u64>| match (a, b) {
+        (None, None) => None,
+        (a, b) => Some(a.unwrap_or(0) + b.unwrap_or(0)),
+    };
+    all.iter().fold(Live { minutes: vec![None; HOUR_MINUTES], ..Live::default() }, |sum, one| Live {
+        last_minute: add(sum.last_minute, one.last_minute),
+        open_minute: add(sum.open_minute, one.open_minute),
+        today: add(sum.today, one.today),
+        minutes: sum.minutes.iter().zip(&one.minutes).map(|(a, b)| add(*a, *b)).collect(),
+    })
+}
+
+pub(crate) fn department(i: usize) -> DepartmentRef {
+    let (id, name, short_name, _) = DEPARTMENTS[i];
+    DepartmentRef { id: id.into(), name: name.into(), short_name: short_name.into() }
+}
+
+pub(crate) fn service(i: usize) -> ServiceRef {
+    let (id, name, short_name, of, _) = SERVICES[i];
+    ServiceRef { id: id.into(), name: name.into(), short_name: short_name.into(), department: department(of) }
+}
+
+pub(crate) fn context() -> Context {
+    Context {
+        now_ms: NOW_MS,
+        today: Day::at(NOW_MS),
+        freshness: Freshness {
+            wm_ms: Some(NOW_MS - 800),
+            state: State::Ok,
+            pipeline: PipelineState::Ok,
+            behind_ms: Some(800),
+            since_ms: None,
+            reporting: Some(728),
+            silent: Vec::new(),
+            silent_count: 0,
+            incomplete: None,
+        },
+        simulated: true,
+        open_government_data: true,
+    }
+}
+
+pub(crate) fn behind() -> Context {
+    let mut context = context();
+    context.freshness.state = State::Behind;
+    context.freshness.pipeline = PipelineState::Behind;
+    context.freshness.wm_ms = Some(NOW_MS - 3 * MINUTE_MS);
+    context.freshness.behind_ms = Some(3 * MINUTE_MS);
+    context.freshness.since_ms = Some(NOW_MS - 3 * MINUTE_MS);
+    context
+}
+
+pub(crate) fn silent() -> Context {
+    let mut context = context();
+    context.freshness.silent = vec![Silent { service: service(3), last_ms: NOW_MS - 23 * MINUTE_MS, habit_ms: 2_000 }];
+    context.freshness.silent_count = 1;
+    context
+}
+
+pub(crate) const USUAL: Usual = Usual { weeks: 1, weeks_needed: 4, range: None };
+
+pub(crate) fn row(i: usize) -> ServiceRow {
+    let n = SERVICES[i].4;
+    ServiceRow { service: service(i), live: live(i as u64 + 100, n), last_event_ms: (n > 0).then_some(NOW_MS - 300) }
+}
+
+pub(crate) fn books() -> Books {
+    Books {
+        as_of_ms: NOW_MS - 1_000,
+        received: 21_480_933,
+        counted: 21_472_728,
+        duplicates: 6_204,
+        late: 318,
+        invalid: 1_112,
+        expired: 0,
+        in_flight: 571,
+        difference: 0,
+    }
+}
+
+pub(crate) fn overview(context: Context) -> Overview {
+    let lives: Vec<_> = DEPARTMENTS.iter().zip(0..).map(|(department, i)| live(i, department.3)).collect();
+    let departments = lives.iter().enumerate().map(|(i, live)| DepartmentRow {
+        department: department(i),
+        live: live.clone(),
+        services_today: (live.today.unwrap_or(0) % 30) as u32,
+        services_known: 35,
+        silent: context.freshness.silent.iter().filter(|s| s.service.department == department(i)).count() as u32,
+    });
+    Overview {
+        services_today: 431,
+        services_known: 820,
+        total: sum(&lives),
+        usual: USUAL,
+        rates: Rates {
+            digital: Some(Ratio { part: 7_481_784, whole: 8_185_760, services: 404, of_services: 431 }),
+            completion: Some(Ratio { part: 6_810_552, whole: 8_185_760, services: 238, of_services: 431 }),
+            satisfaction: Some(Satisfaction { rated: 9_200, rating_sum: 38_493, services: 96, of_services: 431 }),
+        },
+        departments: departments.collect(),
+        services: (0..8).map(row).collect(),
+        books: Some(books()),
+        context,
+    }
+}
+
+/// The overview of a platform that has never been sent anything.
+pub(crate) fn overview_empty() -> Overview {
+    let mut context = context();
+    context.freshness.reporting = None;
+    Overview {
+        services_today: 0,
+        total: sum(&[]),
+        rates: Rates::default(),
+        departments: Vec::new(),
+        services: Vec::new(),
+        books: None,
+        ..overview(context)
+    }
+}
+
+fn hours(day: Day, until_ms: i64, seed: u64) -> Vec<HourFigure> {
+    let shape = [9, 9, 9, 9, 10, 11, 15, 38, 139, 193, 188, 194, 190, 182, 186, 183, 207, 80, 53, 46, 43, 35, 24, 15];
+    let start = day.start_ms();
+    let at = |i: i64| start + i * HOUR_MS;
+    (0..24)
+        .filter(|i| at(*i) <= until_ms)
+        .map(|i| {
+            let n = shape[i as usize] * 60 / 2 + wobble(seed, i as u64, 300);
+            let open = at(i) + HOUR_MS > until_ms;
+            HourFigure { from_s: at(i) / 1_000, completed: Some(if open { n / 2 } else { n }) }
+        })
+        .collect()
+}
+
+pub(crate) fn service_page(context: Context) -> ServicePage {
+    let today = context.today;
+    let before = Day(today.0 - 7);
+    ServicePage {
+        service: ServiceFacts {
+            names: service(6),
+            agency: Some("Driver and Vehicle Licensing Agency".into()),
+            customers: Some("Individuals".into()),
+            url: Some("https://www.gov.uk/tax-disc".into()),
+            yearly: Some(Yearly { volume: 47_055_169, until: Day::from_ymd(2017, 10, 1) }),
+            sandbox: false,
+        },
+        completed: live(7, 168),
+        last_event_ms: Some(NOW_MS - 300),
+        usual: USUAL,
+        hours: hours(today, context.now_ms, 1),
+        same_weekday: Some(DaySeries { day: before, hours: hours(before, i64::MAX, 2) }),
+        stages: Stages { started: Some(88_420), completed: Some(72_912), failed: Some(4_100), abandoned: Some(9_870) },
+        channels: vec![
+            ChannelFigure { channel: Channel::Digital, completed: 60_900 },
+            ChannelFigure { channel: Channel::FaceToFace, completed: 8_500 },
+            ChannelFigure { channel: Channel::Phone, completed: 3_512 },
+        ],
+        steps: (1..=4)
+            .map(|step| StepFigure {
+                step,
+                started: Some(90_000 - 4_000 * u64::from(step)),
+                completed: Some(88_000 - 4_500 * u64::from(step)),
+                failed: Some(700),
+                abandoned: Some(1_900),
+            })
+            .collect(),
+        reasons: vec![
+            ReasonFigure { reason: Reason::Validation, n: 2_040 },
+            ReasonFigure { reason: Reason::Payment, n: 1_640 },
+            ReasonFigure { reason: Reason::Technical, n: 210 },
+        ],
+        ratings: Some([474, 421, 765, 2_508, 5_032]),
+        durations: Some(Durations { n: 70_112, p50_ms: 190_000, p90_ms: 460_000, p99_ms: 1_260_000 }),
+        context,
+    }
+}
+
+/// A service that has never sent anything.
+pub(crate) fn service_never() -> ServicePage {
+    let full = service_page(context());
+    ServicePage {
+        service: ServiceFacts {
+            names: service(8),
+            agency: None,
+            customers: None,
+            url: None,
+            yearly: None,
+            sandbox: false,
+        },
+        completed: live(0, 0),
+        last_event_ms: None,
+        hours: Vec::new(),
+        same_weekday: None,
+        stages: Stages::default(),
+        channels: Vec::new(),
+        steps: Vec::new(),
+        reasons: Vec::new(),
+        ratings: None,
+        durations: None,
+        ..full
+    }
+}
+
+pub(crate) fn department_page() -> DepartmentPage {
+    DepartmentPage {
+        context: silent(),
+        department: department(1),
+        total: live(1, 2_888),
+        usual: USUAL,
+        services: vec![row(2), row(6), row(8)],
+    }
+}
+
+pub(crate) fn service_list(query: &str) -> ServiceList {
+    let mut rows: Vec<_> = (0..9).map(row).collect();
+    for row in &mut rows {
+        row.live.minutes = Vec::new();
+    }
+    rows.retain(|row| views::lists::matches(&row.service, query));
+    ServiceList { context: silent(), query: query.into(), services_known: 820, services: rows }
+}
+
+pub(crate) fn wall(context: Context) -> Wall {
+    let minutes = (context.now_ms - context.today.start_ms()) / MINUTE_MS;
+    let mut total = overview(context.clone()).total;
+    total.minutes = (0..=minutes as u64)
+        .map(|i| {
+            let shape = [4, 4, 4, 4, 5, 6, 9, 30, 139, 193, 188, 194, 190, 182, 186];
+            Some(shape[(i / 60) as usize] * 100 + wobble(3, i, 400))
+        })
+        .collect();
+    Wall { total, usual: USUAL, tiles: (0..6).map(row).collect(), context }
+}
+
+pub(crate) fn about() -> About {
+    About {
+        context: context(),
+        services_known: 820,
+        departments_known: 20,
+        services_today: 431,
+        late_after_days: 7,
+        future_minutes: 5,
+        minutes_kept_days: 9,
+        books: Some(books()),
+    }
+}
