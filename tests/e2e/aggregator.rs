@@ -1,0 +1,174 @@
+//! The aggregator alone against the real servers: records are written to the log as a collector would.
+
+use std::time::Duration;
+
+use domain::source::ServiceNumber;
+use proto::v1;
+use tests::check;
+use tests::events::Mix;
+use tests::log::{EPOCH, Log};
+use tests::shared::Shared;
+use tests::stack::Stack;
+use tests::truth::Truth;
+use tests::until::{PATIENCE, until};
+
+use crate::suite::Test;
+
+pub(crate) fn tests() -> Vec<Test> {
+    vec![
+        Test::new("aggregator::killed_three_times_it_counts_exactly", killed_three_times_it_counts_exactly),
+        Test::new("aggregator::two_of_them_and_a_rebalance_count_exactly", two_of_them_and_a_rebalance_count_exactly),
+        Test::new("aggregator::every_record_has_its_outcome_and_its_figures", every_record_has_its_outcome),
+        Test::new("aggregator::the_check_itself_sees_a_wrong_cell", the_check_itself_sees_a_wrong_cell),
+    ]
+}
+
+fn every_record_has_its_outcome(shared: &Shared) {
+    let stack = Stack::new(shared, "outcomes");
+    stack.provision();
+    let mut aggregator = stack.aggregator(1);
+    let (log, mut truth) = (stack.log(), Truth::default());
+    let events = Mix::new(1, "outcomes").with_repeats(20_000, 10);
+    log.write(&events);
+    log.flush();
+    truth.take(&events);
+    write_what_must_not_count(&log, &mut truth, &events[0]);
+    check::exact(&truth, &stack.sql(), PATIENCE);
+    assert_eq!(aggregator.stop(), "code 0");
+    // Everything of the past week is out of memory now and comes from the store.
+    let mut aggregator = stack.aggregator(1);
+    let mut mix = Mix::new(2, "outcomes-again");
+    let more = [mix.fresh(3_000), mix.some_of(&events, 1_000)].concat();
+    log.write(&more);
+    log.flush();
+    truth.take(&more);
+    check::exact(&truth, &stack.sql(), PATIENCE);
+    assert_eq!(aggregator.stop(), "code 0");
+}
+
+/// One record of each kind that no collector writes, and a conflict, for a service of its own.
+fn write_what_must_not_count(log: &Log, truth: &mut Truth, like: &v1::Event) {
+    let number = truth.number(&like.service_id);
+    let mut conflict = like.clone();
+    conflict.attributes = vec![v1::Attribute { name: "other".into(), value: "content".into() }];
+    log.write(std::slice::from_ref(&conflict));
+    truth.take(&[conflict]);
+    let aged = |id: &str, age_ms: i64| {
+        let occurred_at_ms = runtime::clock::now_ms() - age_ms;
+        log.parsed(&v1::Event { event_id: id.into(), occurred_at_ms, ..like.clone() })
+    };
+    let late = aged("late", 7 * 86_400_000 + 1_000);
+    let partition = log.partition(&late);
+    log.write_record(partition, EPOCH, late);
+    truth.take_others(number, 4, 1);
+    log.write_record(log.partition(&aged("ahead", -360_000)), EPOCH, aged("ahead", -360_000));
+    truth.take_others(number, 5, 1);
+    let astray = aged("astray", 1_000);
+    log.write_record((log.partition(&astray) + 1) % 12, EPOCH, astray);
+    truth.take_others(number, 6, 1);
+    log.write_bytes(3, b"this is not a record");
+    log.write_bytes(3, b"");
+    truth.take_others(ServiceNumber::UNKNOWN.0, 7, 2);
+    let foreign = aged("foreign", 1_000);
+    log.write_record(log.partition(&foreign), EPOCH + 1, foreign);
+    truth.take_others(number, 8, 1);
+    log.flush();
+}
+
+fn killed_three_times_it_counts_exactly(shared: &Shared) {
+    let mut stack = Stack::new(shared, "killed");
+    // Often enough that a kill hits between two of the inserts of a flush.
+    stack.set("AGGREGATOR_COUNTING__FLUSH_MS", 150);
+    stack.set("AGGREGATOR_COUNTING__FLUSH_ROWS_MAX", 4_000);
+    stack.provision();
+    let (log, mut truth) = (stack.log(), Truth::default());
+    let mut mix = Mix::new(3, "killed");
+    let mut aggregator = stack.aggregator(1);
+    for round in 0..4 {
+        let before = truth.records();
+        let events = mix.with_repeats(25_000, 8);
+        log.write(&events);
+        log.flush();
+        truth.take(&events);
+        if round < 3 {
+            in_the_middle(&stack, before);
+            aggregator.kill9();
+            aggregator = stack.aggregator(1);
+        }
+    }
+    check::exact(&truth, &stack.sql(), PATIENCE);
+    assert_eq!(aggregator.stop(), "code 0");
+}
+
+/// Waits until a part of what was written last is in the books.
+fn in_the_middle(stack: &Stack, before: i64) {
+    let sql = stack.sql();
+    until("a part is counted", PATIENCE, || {
+        let counted = sql.number("SELECT sum(n) FROM {figures}.ledger");
+        if counted > before { Ok(()) } else { Err(format!("{counted} records counted")) }
+    });
+}
+
+fn two_of_them_and_a_rebalance_count_exactly(shared: &Shared) {
+    let mut stack = Stack::new(shared, "rebalance");
+    stack.set("AGGREGATOR_COUNTING__FLUSH_MS", 300);
+    stack.provision();
+    let (log, mut truth) = (stack.log(), Truth::default());
+    let mut mix = Mix::new(4, "rebalance");
+    let mut write = |truth: &mut Truth| {
+        let events = mix.with_repeats(15_000, 8);
+        log.write(&events);
+        log.flush();
+        truth.take(&events);
+    };
+    let first = stack.aggregator(1);
+    write(&mut truth);
+    let mut second = stack.aggregator(2);
+    write(&mut truth);
+    until("both own some", PATIENCE, || {
+        let (a, b) = (owned(&first), owned(&second));
+        if a > 0 && b > 0 && a + b == 12 { Ok(()) } else { Err(format!("{a} and {b} partitions")) }
+    });
+    write(&mut truth);
+    check::counted(&stack.sql(), truth.records(), PATIENCE);
+    second.kill9();
+    write(&mut truth);
+    // The dead one's partitions come over when its session has run out.
+    check::exact(&truth, &stack.sql(), PATIENCE);
+    assert_eq!(owned(&first), 12);
+    let _second = stack.aggregator(2);
+    write(&mut truth);
+    check::exact(&truth, &stack.sql(), PATIENCE);
+    std::thread::sleep(Duration::ZERO);
+}
+
+fn owned(aggregator: &dev::Service) -> i64 {
+    tests::metrics::value(aggregator, "aggregator_owned_partitions").unwrap_or(0.0) as i64
+}
+
+fn the_check_itself_sees_a_wrong_cell(shared: &Shared) {
+    let stack = Stack::new(shared, "sabotage");
+    stack.provision();
+    let _aggregator = stack.aggregator(1);
+    let (log, mut truth) = (stack.log(), Truth::default());
+    let events = Mix::new(5, "sabotage").with_repeats(500, 8);
+    log.write(&events);
+    log.flush();
+    truth.take(&events);
+    let sql = stack.sql();
+    check::exact(&truth, &sql, PATIENCE);
+    for (table, measure) in [("minute", "completed"), ("hour", "duration_ms"), ("day", "started")] {
+        let table = format!("{{cells}}.unmerged_{table}");
+        sql.execute(&format!(
+            "INSERT INTO {table} SELECT * REPLACE ({measure} + 1 AS {measure}) FROM {table} FINAL ORDER BY \
+             applied_offset DESC LIMIT 1"
+        ));
+    }
+    sql.execute(
+        "INSERT INTO {cells}.unmerged_ledger SELECT * REPLACE (n + 1 AS n) FROM {cells}.unmerged_ledger LIMIT 1",
+    );
+    let found = check::differences(&truth, &sql).join("\n");
+    for part in ["figures.minute", "figures.hour", "figures.day", "figures.ledger", "difference -1", "cells of days"] {
+        assert!(found.contains(part), "{part} is not among:\n{found}");
+    }
+}

@@ -1,0 +1,25 @@
+//! Every end-to-end test in one binary: real Kafka, real ClickHouse, real processes, started once and shared.
+//!
+//! `cargo test --release --package tests --test e2e -- NAME` runs those whose name contains NAME.
+
+mod aggregator;
+mod suite;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use libtest_mimic::Arguments;
+use tests::shared::Shared;
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // Tests wait more than they work.
+    arguments.test_threads.get_or_insert(3);
+    let shared = Arc::new(Shared::new(&suite::folder()));
+    let skipped = suite::Skipped::default();
+    let trials = suite::all().into_iter().map(|test| test.trial(&shared, &skipped)).collect();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    shared.close(conclusion.has_failed());
+    skipped.report();
+    conclusion.exit_code()
+}

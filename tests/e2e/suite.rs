@@ -1,0 +1,71 @@
+//! The list of tests, and what a machine must have for each.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use libtest_mimic::Trial;
+use tests::shared::Shared;
+
+/// One test.
+pub(crate) struct Test {
+    name: &'static str,
+    needs: Need,
+    run: fn(&Shared),
+}
+
+/// What a machine may lack: why the test must be skipped, if so.
+pub(crate) type Need = fn() -> Option<String>;
+
+/// The tests that were skipped and why.
+#[derive(Clone, Default)]
+pub(crate) struct Skipped(Arc<Mutex<Vec<String>>>);
+
+impl Skipped {
+    /// The final line: how many, and each with its reason.
+    pub(crate) fn report(&self) {
+        let skipped = self.0.lock().expect("nobody panics while holding it");
+        if !skipped.is_empty() {
+            eprintln!("{} end-to-end tests SKIPPED:\n{}", skipped.len(), skipped.join("\n"));
+        }
+    }
+}
+
+impl Test {
+    /// A claim and the function that tries it.
+    pub(crate) const fn new(name: &'static str, run: fn(&Shared)) -> Self {
+        Self { name, needs: || None, run }
+    }
+
+    /// … which needs something that a machine may lack.
+    pub(crate) const fn needing(name: &'static str, needs: Need, run: fn(&Shared)) -> Self {
+        Self { name, needs, run }
+    }
+
+    /// For the runner.
+    pub(crate) fn trial(self, shared: &Arc<Shared>, skipped: &Skipped) -> Trial {
+        let (shared, lacks) = (Arc::clone(shared), (self.needs)());
+        if let Some(why) = &lacks {
+            let line = format!("SKIPPED {}: {why}", self.name);
+            eprintln!("{line}");
+            skipped.0.lock().expect("nobody panics while holding it").push(line);
+        }
+        let run = move || {
+            (self.run)(&shared);
+            Ok(())
+        };
+        Trial::test(self.name, run).with_ignored_flag(lacks.is_some())
+    }
+}
+
+/// All of them; the long ones first.
+pub(crate) fn all() -> Vec<Test> {
+    let modules = [crate::aggregator::tests];
+    modules.into_iter().flat_map(|tests| tests()).collect()
+}
+
+/// Where this run keeps its files: beside the programs, where builds are.
+pub(crate) fn folder() -> PathBuf {
+    let own = std::env::current_exe().expect("the running program has a path");
+    let target = own.ancestors().nth(3).expect("a test runs from target/<profile>/deps");
+    target.join("e2e").join(std::process::id().to_string())
+}

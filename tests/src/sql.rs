@@ -1,0 +1,71 @@
+//! Questions to the real ClickHouse, through the platform's own client.
+
+use clickhouse::{RowOwned, RowRead};
+use runtime::clickhouse::{Config, Error, Store};
+use tokio::runtime::Handle;
+
+use crate::shared::Address;
+
+/// Asks about the databases of one stack; `{cells}` and `{figures}` stand for them.
+#[derive(Clone)]
+pub struct Sql {
+    config: Config,
+    tasks: Handle,
+}
+
+impl Sql {
+    /// For the databases of a stack.
+    #[must_use]
+    pub fn new(address: &Address, cells: &str, figures: &str, tasks: Handle) -> Self {
+        let config = Config {
+            url: address.url.clone(),
+            user: address.user.clone(),
+            password: address.password.clone(),
+            cells: cells.to_owned(),
+            figures: figures.to_owned(),
+            read_ms_max: 30_000,
+            insert_ms_max: 30_000,
+            insert_settings: [].into(),
+            read_settings: [].into(),
+        };
+        Self { config, tasks }
+    }
+
+    /// The rows of a query.
+    ///
+    /// # Errors
+    /// No answer, or a refusal.
+    pub fn try_rows<T: RowOwned + RowRead>(&self, sql: &str) -> Result<Vec<T>, Error> {
+        self.tasks.block_on(async {
+            let store = Store::connect(&self.config).await?;
+            store.rows("a test's question", store.query(sql)).await
+        })
+    }
+
+    /// The rows of a query.
+    ///
+    /// # Panics
+    /// Without an answer.
+    #[must_use]
+    pub fn rows<T: RowOwned + RowRead>(&self, sql: &str) -> Vec<T> {
+        self.try_rows(sql).unwrap_or_else(|error| panic!("{error}\n{sql}"))
+    }
+
+    /// The one number of a query.
+    ///
+    /// # Panics
+    /// Without an answer of one row.
+    #[must_use]
+    pub fn number(&self, sql: &str) -> i64 {
+        self.rows::<i64>(&format!("SELECT toInt64(x) FROM ({sql}) AS n(x)"))[0]
+    }
+
+    /// Changes something behind the platform's back.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub fn execute(&self, sql: &str) {
+        let run = async { Store::connect(&self.config).await?.execute("a test's change", sql).await };
+        self.tasks.block_on(run).unwrap_or_else(|error| panic!("{error}\n{sql}"));
+    }
+}

@@ -1,0 +1,230 @@
+//! One test's platform: its topics, databases, group and tokens on some servers, and the services it starts.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use dev::{Service, service};
+use domain::catalogue::Catalogue;
+use tokio::runtime::Runtime;
+
+use crate::log::Log;
+use crate::shared::{Address, Shared};
+use crate::sql::Sql;
+
+/// One test's platform.
+pub struct Stack {
+    name: String,
+    dir: PathBuf,
+    address: Address,
+    settings: Vec<(String, String)>,
+    tokens: BTreeMap<String, String>,
+    tasks: Runtime,
+}
+
+impl Stack {
+    /// On the shared servers. Nothing is created yet; see [`Stack::provision`].
+    ///
+    /// # Panics
+    /// When its files cannot be written.
+    #[must_use]
+    pub fn new(shared: &Shared, name: &str) -> Self {
+        Self::on(shared.address(), shared, name)
+    }
+
+    /// On servers of the test's own.
+    ///
+    /// # Panics
+    /// When its files cannot be written.
+    #[must_use]
+    pub fn on(address: Address, shared: &Shared, name: &str) -> Self {
+        let dir = shared.dir().join(name);
+        std::fs::create_dir_all(&dir).expect("a folder for the test");
+        let catalogue = Catalogue::embedded();
+        let token = |id: &str| (id.to_owned(), format!("token-of-{id}-{name}"));
+        let tokens: BTreeMap<_, _> = catalogue.departments().iter().map(|department| token(&department.id)).collect();
+        std::fs::write(dir.join("departments.toml"), departments(&tokens)).expect("departments are written");
+        let tasks = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let tasks = tasks.expect("a runtime for the test's clients");
+        Self { name: name.to_owned(), dir, address, settings: Vec::new(), tokens, tasks }
+    }
+
+    /// Another setting for every service started from now on, such as `AGGREGATOR_COUNTING__FLUSH_MS`.
+    pub fn set(&mut self, key: &str, value: impl ToString) {
+        self.settings.retain(|(known, _)| known != key);
+        self.settings.push((key.to_owned(), value.to_string()));
+    }
+
+    /// Where its logs are.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Its servers.
+    #[must_use]
+    pub const fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Runs the clients of the test.
+    #[must_use]
+    pub const fn tasks(&self) -> &Runtime {
+        &self.tasks
+    }
+
+    /// Its topic of events.
+    #[must_use]
+    pub fn events_topic(&self) -> String {
+        format!("{}-events", self.name)
+    }
+
+    /// Its topic of changed cells.
+    #[must_use]
+    pub fn live_topic(&self) -> String {
+        format!("{}-live", self.name)
+    }
+
+    /// The token of a department.
+    #[must_use]
+    pub fn token(&self, department: &str) -> &str {
+        &self.tokens[department]
+    }
+
+    /// Questions to its databases.
+    #[must_use]
+    pub fn sql(&self) -> Sql {
+        let (cells, figures) = (format!("{}_cells", self.name), format!("{}_figures", self.name));
+        Sql::new(&self.address, &cells, &figures, self.tasks.handle().clone())
+    }
+
+    /// Writes to its topic of events as a collector would.
+    #[must_use]
+    pub fn log(&self) -> Log {
+        Log::new(&self.address.brokers, &self.events_topic())
+    }
+
+    /// Creates topics, tables and rules; returns what it printed.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn provision(&self) -> String {
+        self.try_provision(&[]).unwrap_or_else(|error| panic!("provision: {error}"))
+    }
+
+    /// Runs `aggregator provision` with further arguments.
+    ///
+    /// # Errors
+    /// When it ends with anything but success.
+    pub fn try_provision(&self, arguments: &[&str]) -> dev::Result<String> {
+        let all: Vec<_> = ["provision"].into_iter().chain(arguments.iter().copied()).collect();
+        let environment = self.environment("AGGREGATOR");
+        let pairs: Vec<_> = environment.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        // What it printed is read from its log, so each run has one of its own.
+        let runs = std::fs::read_dir(&self.dir).map_or(0, Iterator::count);
+        service::run_to_end("aggregator", &all, &pairs, &self.dir.join(format!("provision-{runs}")))
+    }
+
+    /// Starts a collector and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn collector(&self) -> Service {
+        self.ready("collector", "collector", &[])
+    }
+
+    /// Starts an aggregator of this number and waits until it is ready. The same number is the same member of the group.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn aggregator(&self, number: u32) -> Service {
+        let instance = ("AGGREGATOR_GROUP__INSTANCE_ID".to_owned(), format!("{}-{number}", self.name));
+        self.ready("aggregator", &format!("aggregator-{number}"), &[instance])
+    }
+
+    /// Starts a gateway and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn gateway(&self) -> Service {
+        self.ready("gateway", "gateway", &[])
+    }
+
+    /// Starts a service under a name of its own without waiting until it is ready.
+    ///
+    /// # Errors
+    /// When it ends before it listens.
+    pub fn start(&self, program: &str, name: &str, further: &[(String, String)]) -> dev::Result<Service> {
+        let mut spec = service::spec(program, &self.dir)?;
+        spec.log = self.dir.join(format!("{name}.log"));
+        spec.name = name.to_owned();
+        spec.environment = self.environment(&program.to_uppercase());
+        spec.environment.extend_from_slice(further);
+        Service::start(spec)
+    }
+
+    fn ready(&self, program: &str, name: &str, further: &[(String, String)]) -> Service {
+        let started = self.start(program, name, further).and_then(|mut service| {
+            service.wait_ready(crate::until::PATIENCE)?;
+            Ok(service)
+        });
+        started.unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    fn environment(&self, service: &str) -> Vec<(String, String)> {
+        let mut pairs = vec![
+            ("ADMIN__LISTEN", "127.0.0.1:0".to_owned()),
+            ("KAFKA__BROKERS", self.address.brokers.clone()),
+            ("TOPICS__EVENTS", self.events_topic()),
+            ("TOPICS__LIVE", self.live_topic()),
+        ];
+        match service {
+            "COLLECTOR" => {
+                pairs.push(("GRPC__LISTEN", "127.0.0.1:0".to_owned()));
+                pairs.push(("DEPARTMENTS__FILE", self.dir.join("departments.toml").display().to_string()));
+            }
+            "AGGREGATOR" => pairs.push(("GROUP__ID", self.name.clone())),
+            _ => pairs.push(("HTTP__LISTEN", "127.0.0.1:0".to_owned())),
+        }
+        if service != "COLLECTOR" {
+            pairs.push(("CLICKHOUSE__URL", self.address.url.clone()));
+            pairs.push(("CLICKHOUSE__USER", self.address.user.clone()));
+            pairs.push(("CLICKHOUSE__PASSWORD", self.address.password.clone()));
+            pairs.push(("CLICKHOUSE__CELLS", format!("{}_cells", self.name)));
+            pairs.push(("CLICKHOUSE__FIGURES", format!("{}_figures", self.name)));
+        }
+        let mut environment: Vec<_> =
+            pairs.into_iter().map(|(key, value)| (format!("{service}_{key}"), value)).collect();
+        for (key, value) in self.settings.iter().filter(|(key, _)| key.starts_with(service)) {
+            environment.retain(|(known, _)| known != key);
+            environment.push((key.clone(), value.clone()));
+        }
+        environment
+    }
+}
+
+impl Drop for Stack {
+    /// What a failed test leaves for the reader: the end of every log.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        for entry in std::fs::read_dir(&self.dir).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.extension().is_some_and(|extension| extension == "log") {
+                eprintln!("--- {}\n{}", path.display(), dev::child::tail(&path, 12));
+            }
+        }
+    }
+}
+
+fn departments(tokens: &BTreeMap<String, String>) -> String {
+    tokens.iter().fold(String::new(), |mut text, (id, token)| {
+        let sum = dev::fetch::sha256_hex(token.as_bytes());
+        writeln!(text, "[[department]]\nid = \"{id}\"\ntoken_sha256 = [\"{sum}\"]\n").expect("a string takes all");
+        text
+    })
+}
