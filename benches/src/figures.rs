@@ -1,0 +1,72 @@
+//! How a figure is printed, and how long a bench may take.
+
+use std::env;
+
+/// Prints the head of a yardstick.
+pub fn head(name: &str, words: &str) {
+    println!("\n# {name}\n{words}");
+}
+
+/// Prints one measured line.
+pub fn line(what: &str, figure: &str) {
+    println!("  {what:<58} {figure}");
+}
+
+/// Prints a ratio to its yardstick beside its aim.
+pub fn ratio(what: &str, ratio: f64, aim: &str) {
+    println!("= {what:<58} {ratio:.2}   (aim: {aim})");
+}
+
+/// 1234567.8 as `1,234,568`.
+#[must_use]
+pub fn grouped(number: f64) -> String {
+    let digits = format!("{:.0}", number.abs());
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    if number < -0.5 { format!("-{text}") } else { text }
+}
+
+/// Events a second, grouped.
+#[must_use]
+pub fn per_second(events: u64, seconds: f64) -> String {
+    format!("{}/s", grouped(events as f64 / seconds.max(1e-9)))
+}
+
+/// A number from the environment, such as `BENCH_EVENTS`, or its default.
+///
+/// # Panics
+/// When it is set to something that is no number.
+#[must_use]
+pub fn setting(name: &str, default: u64) -> u64 {
+    match env::var(name) {
+        Ok(text) if !text.is_empty() => text.parse().unwrap_or_else(|_| panic!("{name}={text}: a number")),
+        _ => default,
+    }
+}
+
+/// The middle one.
+///
+/// # Panics
+/// Of nothing.
+#[must_use]
+pub fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers[numbers.len() / 2]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_grouped() {
+        assert_eq!(grouped(1_234_567.6), "1,234,568");
+        assert_eq!(grouped(999.0), "999");
+        assert_eq!(grouped(-1_000.0), "-1,000");
+    }
+}
