@@ -123,7 +123,7 @@ impl Follower {
         match read.await {
             Ok(from_ms) => Some(from_ms),
             Err(error) => {
-                tracing::warn!(error = %Chain(&error), "the store cannot be read; going on with the live topic alone");
+                tracing::warn!(%error, "the store cannot be read; going on with the live topic alone");
                 None
             }
         }

@@ -41,7 +41,7 @@ pub struct Weekdays {
 struct HourRow {
     start: u32,
     service: u16,
-    completed: i64,
+    n: i64,
 }
 
 /// The books of one source, as the store has them.
@@ -94,11 +94,11 @@ pub struct SeriesRow {
     /// By stage.
     pub stages: Vec<i64>,
     /// Ratings 1 to 5.
-    pub ratings: Vec<i64>,
+    pub rated: Vec<i64>,
     /// Sum of durations.
-    pub duration_ms: i64,
+    pub spent_ms: i64,
     /// Sum of money.
-    pub value_pence: i64,
+    pub pence: i64,
 }
 
 /// What is held of the past.
@@ -189,8 +189,8 @@ impl History {
         let sql = format!(
             "SELECT {start} AS start, channel, \
              [toInt64(sum(started)), toInt64(sum(completed)), toInt64(sum(failed)), toInt64(sum(abandoned))] AS stages, \
-             arrayMap(r -> toInt64(sumMap(ratings)[toUInt8(r)]), [1, 2, 3, 4, 5]) AS ratings, \
-             toInt64(sum(duration_ms)) AS duration_ms, toInt64(sum(value_pence)) AS value_pence \
+             arrayMap(r -> toInt64(sumMap(ratings)[toUInt8(r)]), [1, 2, 3, 4, 5]) AS rated, \
+             toInt64(sum(duration_ms)) AS spent_ms, toInt64(sum(value_pence)) AS pence \
              FROM {{figures}}.{view} WHERE service = ? AND {column} GROUP BY start, channel ORDER BY start, channel"
         );
         let store = self.stores.get().await?;
@@ -205,7 +205,7 @@ async fn read_weekdays(store: &Store, today: Day) -> Result<Weekdays, Error> {
     for week in 1..=WEEKS {
         let day = Day(today.0 - 7 * week);
         let (from, to) = (day.start_ms() / 1_000, day.next().start_ms() / 1_000);
-        let sql = "SELECT toUInt32(t) AS start, service, toInt64(sum(completed)) AS completed FROM {figures}.hour \
+        let sql = "SELECT toUInt32(t) AS start, service, toInt64(sum(completed)) AS n FROM {figures}.hour \
                    WHERE t >= toDateTime(?) AND t < toDateTime(?) GROUP BY start, service";
         let rows = store.rows::<HourRow>("reading the weekdays before", store.query(sql).bind(from).bind(to)).await?;
         let mut hours: BTreeMap<ServiceNumber, Hours> = BTreeMap::new();
@@ -213,7 +213,7 @@ async fn read_weekdays(store: &Store, today: Day) -> Result<Weekdays, Error> {
             let place = (i64::from(row.start) * 1_000 - day.start_ms()) / HOUR_MS;
             let slot = usize::try_from(place).ok().filter(|place| *place < DAY_HOURS);
             if let Some(place) = slot {
-                hours.entry(ServiceNumber(row.service)).or_insert([None; DAY_HOURS])[place] = Some(row.completed);
+                hours.entry(ServiceNumber(row.service)).or_insert([None; DAY_HOURS])[place] = Some(row.n);
             }
         }
         weekdays.days.push((day, hours));

@@ -20,6 +20,7 @@ use futures::{Sink as _, Stream as _};
 use tokio::io::AsyncWrite as _;
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
@@ -384,6 +385,7 @@ fn broken(error: &Error) -> Heard {
     match error {
         Error::Capacity(_) => Heard::Broken(1009, "a message is too long"),
         Error::Utf8(_) => Heard::Broken(1007, "text is not UTF-8"),
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Heard::Gone,
         Error::Protocol(_) => Heard::Broken(1002, "not WebSocket"),
         _ => Heard::Gone,
     }

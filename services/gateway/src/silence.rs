@@ -7,14 +7,16 @@
 //! Events are taken as coming at random at the rate of the hour before the service was last heard, or of the hours
 //! before where that hour is no longer kept by the minute; where the same hour of yesterday was slower, its rate is
 //! taken: an office that closes in the evening is not silent. Of 12 expected events none comes by chance once in
-//! 160,000 times (e^-12).
+//! 160,000 times (e^-12). Who sends in bursts of a minute has no habit by the minute.
+
+use std::collections::BTreeMap;
 
 use domain::catalogue::Catalogue;
 use domain::source::ServiceNumber;
 use domain::time::{HOUR_MS, MINUTE_MS, Period};
 use serde::Serialize;
 
-use crate::fold::Fold;
+use crate::fold::{Fold, Sum};
 
 /// Events that must have been due before silence is called.
 const EXPECTED_MIN: f64 = 12.0;
@@ -26,8 +28,10 @@ const HABIT_EVENTS_MIN: i64 = 12;
 const HABIT_RATE_MIN: f64 = 1.0 / HOUR_MS as f64;
 /// Minutes before the last event by which a rate is taken.
 const HABIT_MINUTES: u32 = 60;
-/// Fewer minutes than this, and the hours are taken instead.
-const HABIT_MINUTES_MIN: u32 = 15;
+/// So many of them must have events.
+const HABIT_MINUTES_MIN: usize = 5;
+/// A rate is taken over no less, so that a quick start makes no quick habit.
+const HABIT_SPAN_MS_MIN: i64 = 10 * MINUTE_MS;
 /// Hours before the last event, where minutes are no longer kept.
 const HABIT_HOURS: u32 = 3;
 /// Longest list that is shown.
@@ -53,13 +57,17 @@ pub struct Silence {
     pub silent: Vec<Silent>,
 }
 
-/// Finds the silent services up to the watermark; `None` where it is not known.
+/// Finds the silent services up to the watermark; `None` where it is not known. Who was silent at the look before and was
+/// not heard since still is, also when the periods that show its habit are no longer kept.
 #[must_use]
-pub fn find(fold: &Fold, wm_ms: Option<i64>) -> Option<Silence> {
+pub fn find(fold: &Fold, wm_ms: Option<i64>, before: Option<&Silence>) -> Option<Silence> {
     let wm_ms = wm_ms?;
     let mut silence = Silence::default();
+    let known: BTreeMap<_, _> =
+        before.into_iter().flat_map(|before| &before.silent).map(|silent| (silent.service, *silent)).collect();
     for (service, last_ms) in fold.heard().filter(|(service, _)| service.is_public()) {
-        match silent(fold, service, last_ms, wm_ms) {
+        let still = known.get(&service).filter(|silent| silent.last_ms == last_ms).copied();
+        match still.or_else(|| silent(fold, service, last_ms, wm_ms)) {
             Some(silent) => silence.silent.push(silent),
             None => silence.reporting += 1,
         }
@@ -79,19 +87,31 @@ fn silent(fold: &Fold, service: ServiceNumber, last_ms: i64, wm_ms: i64) -> Opti
 
 /// Events and their rate per millisecond before the service was last heard; `None` if they make no habit.
 fn habit(fold: &Fold, service: ServiceNumber, last_ms: i64) -> Option<(i64, f64)> {
-    let last = Period::Minute.index_at(last_ms);
-    let first = last.saturating_sub(HABIT_MINUTES).max(fold.window().minutes_from);
-    let by_minutes = (first + HABIT_MINUTES_MIN <= last).then(|| {
-        let events = sum(fold, Period::Minute, service, first..=last);
-        (events, last_ms - Period::Minute.start_ms(first))
+    let by_minutes = || {
+        let (events, first_ms, active) = seen(fold, Period::Minute, service, last_ms, HABIT_MINUTES)?;
+        (active >= HABIT_MINUTES_MIN).then_some((events, first_ms))
+    };
+    let minutes_kept = Period::Minute.index_at(last_ms) >= fold.window().minutes_from + HABIT_MINUTES_MIN as u32;
+    let by_hours = || {
+        let (events, first_ms, active) = seen(fold, Period::Hour, service, last_ms, HABIT_HOURS)?;
+        (active > 1 || !minutes_kept).then_some((events, first_ms))
+    };
+    let (events, first_ms) = by_minutes().or_else(by_hours)?;
+    let rate = events as f64 / (last_ms - first_ms).max(HABIT_SPAN_MS_MIN) as f64;
+    (rate >= HABIT_RATE_MIN).then_some((events, rate))
+}
+
+/// Events of the periods before the last one heard, where the first of them begins, and how many have events.
+fn seen(fold: &Fold, period: Period, service: ServiceNumber, last_ms: i64, back: u32) -> Option<(i64, i64, usize)> {
+    let last = period.index_at(last_ms);
+    let periods = (last.saturating_sub(back)..=last).filter_map(|index| {
+        let events = fold.sum(period, index, service).map(Sum::events).filter(|events| *events > 0)?;
+        Some((index, events))
     });
-    let (events, span_ms) = by_minutes.filter(|(events, _)| *events >= HABIT_EVENTS_MIN).unwrap_or_else(|| {
-        let last = Period::Hour.index_at(last_ms);
-        let first = last.saturating_sub(HABIT_HOURS).max(fold.window().hours_from);
-        (sum(fold, Period::Hour, service, first..=last), last_ms - Period::Hour.start_ms(first))
-    });
-    let rate = events as f64 / span_ms.max(1) as f64;
-    (events >= HABIT_EVENTS_MIN && span_ms > 0 && rate >= HABIT_RATE_MIN).then_some((events, rate))
+    let periods: Vec<_> = periods.collect();
+    let events = periods.iter().map(|(_, events)| events).sum();
+    let first_ms = period.start_ms(periods.first()?.0);
+    (events >= HABIT_EVENTS_MIN).then_some((events, first_ms, periods.len()))
 }
 
 /// Events due between two instants at a rate, or at that of the same hour yesterday where that is known and slower.
@@ -104,17 +124,13 @@ fn expected(fold: &Fold, service: ServiceNumber, rate: f64, from_ms: i64, to_ms:
             let span = (begin + HOUR_MS).min(to_ms) - begin.max(from_ms);
             let before = hour - 24;
             let rate = if known(before) {
-                rate.min(sum(fold, Period::Hour, service, before..=before) as f64 / HOUR_MS as f64)
+                rate.min(fold.sum(Period::Hour, before, service).map_or(0, Sum::events) as f64 / HOUR_MS as f64)
             } else {
                 rate
             };
             rate * span.max(0) as f64
         })
         .sum()
-}
-
-fn sum(fold: &Fold, period: Period, service: ServiceNumber, range: std::ops::RangeInclusive<u32>) -> i64 {
-    range.filter_map(|index| fold.sum(period, index, service)).map(crate::fold::Sum::events).sum()
 }
 
 /// The mean of the longest of `events` pauses at random: (1 + 1/2 + … + 1/events) / rate, nearly

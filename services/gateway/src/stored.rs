@@ -52,11 +52,11 @@ struct CountsRow {
     epoch: u16,
     p: u16,
     stages: Vec<u64>,
-    ratings: Vec<u64>,
+    rated: Vec<u64>,
     duration_ms: u64,
     value_pence: u64,
     buckets: Vec<u8>,
-    durations: Vec<u64>,
+    times: Vec<u64>,
 }
 
 #[derive(Debug, Row, Deserialize)]
@@ -92,7 +92,7 @@ struct PageRow {
     epoch: u16,
     p: u16,
     views: u64,
-    registers: Vec<u16>,
+    places: Vec<u16>,
     ranks: Vec<u8>,
 }
 
@@ -115,8 +115,8 @@ pub async fn counts(store: &Store, period: Period, range: std::ops::Range<u32>) 
     let sql = format!(
         "SELECT {start} AS start, service, channel, toUInt8(log) AS log, epoch, p, \
          [started, completed, failed, abandoned] AS stages, \
-         arrayMap(r -> ratings[toUInt8(r)], [1, 2, 3, 4, 5]) AS ratings, duration_ms, value_pence, \
-         mapKeys(durations) AS buckets, mapValues(durations) AS durations \
+         arrayMap(r -> ratings[toUInt8(r)], [1, 2, 3, 4, 5]) AS rated, duration_ms, value_pence, \
+         mapKeys(durations) AS buckets, mapValues(durations) AS times \
          FROM {{cells}}.unmerged_{table} FINAL WHERE {}",
         within(period, &range)
     );
@@ -126,10 +126,10 @@ pub async fn counts(store: &Store, period: Period, range: std::ops::Range<u32>) 
         let key = key(period, row.start, row.service, Slice::Counts { channel: row.channel });
         let counts = Counts {
             stages: exactly(&row.stages),
-            ratings: exactly(&row.ratings),
+            ratings: exactly(&row.rated),
             duration_ms: row.duration_ms,
             value_pence: row.value_pence,
-            durations: row.buckets.into_iter().zip(row.durations).collect(),
+            durations: row.buckets.into_iter().zip(row.times).collect(),
         };
         push(&mut cells, source(row.log, row.epoch, row.p), key, Measures::Counts(counts));
     }
@@ -182,7 +182,7 @@ pub async fn breakdown(store: &Store, days: std::ops::Range<u32>) -> Result<Cell
 pub async fn views(store: &Store, period: Period, range: std::ops::Range<u32>) -> Result<Cells, Error> {
     let (table, start) = table_of(period);
     let sql = format!(
-        "SELECT {start} AS start, service, toUInt8(log) AS log, epoch, p, views, mapKeys(registers) AS registers, \
+        "SELECT {start} AS start, service, toUInt8(log) AS log, epoch, p, views, mapKeys(registers) AS places, \
          mapValues(registers) AS ranks FROM {{cells}}.unmerged_page_{table} FINAL WHERE page = {ALL_PAGES} AND {}",
         within(period, &range)
     );
@@ -190,7 +190,7 @@ pub async fn views(store: &Store, period: Period, range: std::ops::Range<u32>) -
     for row in store.rows::<PageRow>("reading page views", store.query(&sql)).await? {
         let key = key(period, row.start, row.service, Slice::Page { page: ALL_PAGES });
         let mut visitors = Registers::default();
-        for (register, rank) in row.registers.iter().zip(&row.ranks) {
+        for (register, rank) in row.places.iter().zip(&row.ranks) {
             if usize::from(*register) < REGISTERS {
                 visitors.raise(*register, *rank);
             }

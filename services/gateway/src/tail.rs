@@ -215,7 +215,13 @@ impl Tail {
         if let Ok((_, end)) = &answer {
             metrics.lag_packs.set((end - self.position()).max(0));
         }
-        world.live().pipeline.on_contact(answer.is_ok());
+        let mut live = world.live();
+        match (live.pipeline.is_reachable(), &answer) {
+            (true, Err(error)) => tracing::warn!(%error, "Kafka does not answer"),
+            (false, Ok(_)) => tracing::info!("Kafka answers"),
+            _ => {}
+        }
+        live.pipeline.on_contact(answer.is_ok());
     }
 }
 
@@ -234,6 +240,6 @@ fn not_gone(error: KafkaError) -> Result<(), Error> {
     if gone.contains(&code) || matches!(error, KafkaError::MessageConsumptionFatal(_)) {
         return Err(Error::Gone);
     }
-    tracing::warn!(%error, "reading the live topic");
+    tracing::debug!(%error, "reading the live topic");
     Ok(())
 }

@@ -121,7 +121,7 @@ impl World {
         let edge_ms = live.edge_ms(now_ms);
         live.fold.advance(now_ms, edge_ms);
         let wm_ms = live.progress(now_ms).wm_ms;
-        live.silence = silence::find(&live.fold, wm_ms);
+        live.silence = silence::find(&live.fold, wm_ms, live.silence.as_ref());
         live.sources = Sources::of(live.silence.as_ref(), &self.catalogue);
         let hour = Period::Hour.index_at(now_ms);
         if live.tiles_hour != hour || live.tiles.is_empty() {

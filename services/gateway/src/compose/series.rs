@@ -176,14 +176,14 @@ fn add(point: &mut Point, row: &SeriesRow) {
     if let (Some(channel), Some(completed)) = (Channel::from_number(row.channel.into()), completed) {
         *point.channels.entry(channel.name()).or_default() += completed;
     }
-    if row.ratings.iter().any(|n| *n != 0) {
+    if row.rated.iter().any(|n| *n != 0) {
         let ratings = point.ratings.get_or_insert([0; 5]);
-        for (sum, n) in ratings.iter_mut().zip(&row.ratings) {
+        for (sum, n) in ratings.iter_mut().zip(&row.rated) {
             *sum += n;
         }
     }
-    point.duration_ms += row.duration_ms;
-    point.value_pence += row.value_pence;
+    point.duration_ms += row.spent_ms;
+    point.value_pence += row.pence;
 }
 
 #[cfg(test)]
@@ -237,9 +237,9 @@ mod tests {
             start,
             channel,
             stages: vec![0, completed, 0, 0],
-            ratings: vec![0, 0, 0, 0, rated],
-            duration_ms: 10,
-            value_pence: 0,
+            rated: vec![0, 0, 0, 0, rated],
+            spent_ms: 10,
+            pence: 0,
         };
         let rows = [row(day, 1, 5, 0), row(day, 4, 2, 0), row(day + 1, 0, 0, 3)];
         let series = series(service, &span, &rows, NOW);

@@ -33,14 +33,14 @@ fn add(fold: &mut Fold, per_minute: u64, from_ms: i64, to_ms: i64) {
 }
 
 fn is_silent(fold: &Fold, wm_ms: i64) -> bool {
-    !find(fold, Some(wm_ms)).unwrap().silent.is_empty()
+    !find(fold, Some(wm_ms), None).unwrap().silent.is_empty()
 }
 
 #[test]
 fn a_busy_service_is_silent_after_a_minute_and_not_before() {
     let fold = fold(60, NOW - HOUR_MS, NOW, NOW);
     assert!(!is_silent(&fold, NOW + 59_000));
-    let silence = find(&fold, Some(NOW + 61_000)).unwrap();
+    let silence = find(&fold, Some(NOW + 61_000), None).unwrap();
     assert_eq!((silence.reporting, silence.silent.len()), (0, 1));
     // 3,600 events in an hour: one a second, the longest pause (ln 3600 + 0.577) s.
     assert!((8_000..9_500).contains(&silence.silent[0].habit_ms), "{:?}", silence.silent);
@@ -57,7 +57,7 @@ fn a_slow_service_is_given_the_time_of_twelve_events() {
 fn silence_is_measured_up_to_the_watermark_not_up_to_now() {
     let fold = fold(60, NOW - HOUR_MS, NOW, NOW + 2 * HOUR_MS);
     assert!(!is_silent(&fold, NOW + 30_000), "the pipeline is behind, the service is not");
-    assert_eq!(find(&fold, None), None);
+    assert_eq!(find(&fold, None, None), None);
 }
 
 #[test]
@@ -87,6 +87,27 @@ fn an_office_that_was_closed_at_this_hour_yesterday_is_not_silent() {
     };
     assert!(open_then_closed(true), "yesterday it worked at this hour");
     assert!(!open_then_closed(false), "yesterday it did not");
+}
+
+#[test]
+fn a_service_that_has_just_begun_is_soon_missed_and_one_that_sent_a_burst_is_not() {
+    let begun = fold(60, NOW - 5 * MINUTE_MS, NOW, NOW);
+    assert!(is_silent(&begun, NOW + MINUTE_MS), "300 events: one in two seconds, at least");
+    let burst = fold(300, NOW - MINUTE_MS, NOW, NOW);
+    assert!(!is_silent(&burst, NOW + 10 * MINUTE_MS));
+}
+
+#[test]
+fn who_is_silent_stays_so_until_it_is_heard() {
+    let mut fold = fold(60, NOW - HOUR_MS, NOW, NOW);
+    let first = find(&fold, Some(NOW + 2 * MINUTE_MS), None);
+    let week = NOW + 7 * 24 * HOUR_MS;
+    fold.advance(week, week);
+    assert!(!is_silent(&fold, week), "nothing that is kept shows a habit");
+    let later = find(&fold, Some(week), first.as_ref()).unwrap();
+    assert_eq!(Some(later.silent[0]), first.as_ref().map(|first| first.silent[0]));
+    add(&mut fold, 1, week, week + MINUTE_MS);
+    assert!(find(&fold, Some(week + MINUTE_MS), Some(&later)).unwrap().silent.is_empty());
 }
 
 #[test]
