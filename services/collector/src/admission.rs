@@ -41,6 +41,15 @@ pub enum Refused {
     All,
 }
 
+/// What the collector itself needs for an event on its way: slot, record and the producer's own.
+const EVENT_BYTES: u64 = 256;
+
+/// The memory that a batch takes until its last report, in bytes.
+#[must_use]
+pub const fn cost(wire_bytes: u64, events: u64) -> u64 {
+    wire_bytes + EVENT_BYTES * events
+}
+
 impl Admission {
     /// Nothing in flight yet.
     #[must_use]

@@ -49,6 +49,18 @@ impl Batch {
         }
     }
 
+    /// Its events.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether none of its events passed the door.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
     /// The brokers have stored an event.
     pub fn stored(&self, at: usize, offset: i64) {
         self.accepted.inc();

@@ -39,6 +39,10 @@ pub struct Config {
 pub struct Grpc {
     /// Address and port; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Calls of one connection at once.
+    pub calls_per_connection_max: u32,
+    /// The longest that a call may take until its answer begins, milliseconds.
+    pub call_ms_max: u32,
 }
 
 /// Who may send.

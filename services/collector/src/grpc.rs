@@ -4,13 +4,13 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use futures::{Stream, StreamExt as _};
+use futures::{Stream, StreamExt as _, stream};
 use proto::v1::collector_server::Collector;
 use proto::v1::{self, PublishRequest, PublishResponse};
 use runtime::shutdown::Shutdown;
 use tonic::metadata::MetadataValue;
 use tonic::service::Interceptor;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::departments::Departments;
 use crate::metrics::Metrics;
@@ -75,13 +75,17 @@ impl Collector for Service {
     ) -> Result<Response<Self::PublishStreamStream>, Status> {
         let department = caller(&request)?;
         let publisher = Arc::clone(&self.publisher);
-        let mut shutdown = self.shutdown.clone();
+        let (mut stop, stopping) = (self.shutdown.clone(), self.shutdown.clone());
         let at_once = publisher.limits.stream_batches_max;
+        let wait = publisher.pace.retry_after_ms;
+        let farewell = stream::once(async move { stopping.is_stopping().then(|| Err(stopped(wait))) })
+            .filter_map(std::future::ready);
         let answers = request
             .into_inner()
-            .take_until(async move { shutdown.wait().await })
+            .take_until(async move { stop.wait().await })
             .map(move |request| answer(Arc::clone(&publisher), department, request))
-            .buffer_unordered(at_once);
+            .buffer_unordered(at_once)
+            .chain(farewell);
         Ok(Response::new(Box::pin(answers)))
     }
 }
@@ -92,7 +96,11 @@ async fn answer(
     department: u8,
     request: Result<PublishRequest, Status>,
 ) -> Result<PublishResponse, Status> {
-    let request = request?;
+    let request = request.map_err(|status| match status.code() {
+        // A message that is too long to be read: the stream cannot go on after it.
+        Code::OutOfRange => Status::invalid_argument(status.message()),
+        _ => status,
+    })?;
     let sequence = request.sequence;
     let (results, refusal) = match publisher.publish(department, request).await {
         Ok(results) => (results, None),
@@ -129,9 +137,19 @@ fn status(refusal: &Refusal) -> Status {
         Refusal::Exhausted { .. } => Status::resource_exhausted(message),
         Refusal::Unavailable { .. } => Status::unavailable(message),
     };
-    let wait = retry_after_ms(refusal);
-    if wait > 0 {
-        status.metadata_mut().insert(RETRY_AFTER, MetadataValue::from(wait));
-    }
+    ask_to_wait(&mut status, retry_after_ms(refusal));
     status
+}
+
+/// The end of a stream whose collector stops; batches without an answer are to be sent again.
+fn stopped(retry_after_ms: u32) -> Status {
+    let mut status = Status::unavailable("the collector stops; connect again");
+    ask_to_wait(&mut status, retry_after_ms);
+    status
+}
+
+fn ask_to_wait(status: &mut Status, ms: u32) {
+    if ms > 0 {
+        status.metadata_mut().insert(RETRY_AFTER, MetadataValue::from(ms));
+    }
 }

@@ -8,7 +8,10 @@ pub mod grpc;
 pub mod metrics;
 pub mod producer;
 pub mod publish;
+mod server;
+mod watch;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,35 +19,59 @@ use anyhow::Context as _;
 use domain::catalogue::Catalogue;
 use domain::pages::Pages;
 use prometheus_client::registry::Registry;
-use proto::v1::collector_server::CollectorServer;
 use runtime::admin::{self, Health};
-use runtime::backoff::Backoff;
 use runtime::shutdown::Shutdown;
 use runtime::telemetry::Listening;
-use runtime::topics::{Admin, Topic};
-use tonic::service::interceptor::InterceptedService;
-use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
-use tonic_health::server::HealthReporter;
+use tokio::task::JoinHandle;
 
 use crate::config::Config;
-use crate::grpc::{Guard, Service};
+use crate::departments::Departments;
 use crate::publish::Publisher;
 
-/// The service as the health protocol names it.
-const NAME: &str = "performance.v1.Collector";
-/// What a message may have beside its events before it is refused unread.
-const SLACK_BYTES: usize = 64 * 1024;
-/// The longest that a stop waits for calls, and then for delivery reports.
-const DRAIN: Duration = Duration::from_secs(10);
+/// The longest that a stop waits for calls under way.
+const DRAIN: Duration = Duration::from_secs(6);
+/// The longest that it waits then for records whose senders are gone.
+const FLUSH: Duration = Duration::from_secs(2);
+/// The same with the brokers away.
+const FLUSH_AWAY: Duration = Duration::from_millis(200);
 
-/// Runs the service until `shutdown`: checks, producer, gRPC; then stops accepting, drains and flushes.
+/// A collector at work.
+#[derive(Debug)]
+pub struct Running {
+    /// Where senders connect.
+    pub grpc: SocketAddr,
+    /// Health and metrics.
+    pub admin: SocketAddr,
+    task: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Running {
+    /// Returns when it has stopped.
+    ///
+    /// # Errors
+    /// What ended it, other than the signal to stop: above all a topic that differs from what is expected.
+    pub async fn ended(self) -> anyhow::Result<()> {
+        self.task.await.context("the collector panicked")?
+    }
+}
+
+/// Runs the service until `shutdown`.
 ///
 /// # Errors
-/// A port that is taken, a departments file that cannot be read, a topic that differs from what is expected.
+/// Those of [`start`] and [`Running::ended`].
 pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
+    start(config, shutdown).await?.ended().await
+}
+
+/// Starts the service: ports, catalogue, rules and departments, producer, gRPC. It answers from then on, at first with
+/// `UNAVAILABLE`: until Kafka is there and the topic is what it must be.
+///
+/// # Errors
+/// A port that is taken, rules or a departments file that cannot be read.
+pub async fn start(config: Config, shutdown: Shutdown) -> anyhow::Result<Running> {
+    let boot = runtime::clock::boot_id();
     let mut registry = Registry::default();
-    let metrics = metrics::Metrics::new(&mut registry);
+    let metrics = metrics::Metrics::new(&mut registry, boot);
     let health = Health::default();
     let admin = admin::start(&config.admin, registry, health.clone(), shutdown.clone()).await?;
     let listener = admin::bind(config.grpc.listen, "grpc.listen").await?;
@@ -53,19 +80,13 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     let catalogue = Catalogue::embedded();
     let numbers = |id: &str| catalogue.service_by_id(id).map(|service| service.number);
     let (epoch, rules) = runtime::rules::load(config.rules.file.as_deref(), numbers)?;
-    let departments = Arc::new(departments::Departments::load(&config.departments.file, &catalogue)?);
-    Listening { service: "collector", grpc: Some(grpc), admin: Some(admin), ..Listening::default() }.announce();
-
-    let topic = Topic::events(&config.topics, rules.partitions);
-    if !checked(&config, topic, &health, &shutdown).await? {
-        return Ok(());
-    }
+    let departments = Departments::load(&config.departments.file, &catalogue)?;
     let publisher = Arc::new(Publisher {
         catalogue,
         pages: Pages::embedded(),
         epoch,
         rules,
-        boot: runtime::clock::boot_id(),
+        boot,
         limits: config.limits,
         pace: config.producer,
         admission: admission::Admission::new(
@@ -73,82 +94,39 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
             config.limits.department_in_flight_bytes_max,
         ),
         producer: producer::Producer::new(&config).context("producer")?,
-        metrics: metrics.clone(),
+        metrics,
     });
+    Listening { service: "collector", grpc: Some(grpc), admin: Some(admin), ..Listening::default() }.announce();
+
     let (reporter, health_service) = tonic_health::server::health_reporter();
-    tokio::spawn(watch(Arc::clone(&publisher), health, reporter, shutdown.clone()));
+    let watching = watch::run(config.clone(), Arc::clone(&publisher), health, reporter, shutdown.clone());
+    let serving =
+        server::run(&config, listener, Arc::clone(&publisher), departments, health_service, shutdown.clone())?;
+    let task = tokio::spawn(async move {
+        tokio::select! {
+            served = serving => served?,
+            failed = watching => return Err(failed),
+            () = drained(shutdown) => tracing::warn!("calls were left behind"),
+        }
+        close(publisher).await
+    });
+    Ok(Running { grpc, admin, task })
+}
 
-    let service = Service { publisher: Arc::clone(&publisher), shutdown: shutdown.clone() };
-    let bytes_max = config.limits.batch_bytes_max + SLACK_BYTES;
-    let collector = CollectorServer::new(service).max_decoding_message_size(bytes_max);
-    let collector = InterceptedService::new(collector, Guard { departments, metrics });
-    let mut stop = shutdown.clone();
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    let serving = Server::builder()
-        .http2_keepalive_interval(Some(Duration::from_secs(30)))
-        .http2_keepalive_timeout(Some(Duration::from_secs(20)))
-        .initial_stream_window_size(1 << 20)
-        .initial_connection_window_size(4 << 20)
-        .add_service(collector)
-        .add_service(health_service)
-        .add_service(reflection()?.build_v1()?)
-        .add_service(reflection()?.build_v1alpha()?)
-        .serve_with_incoming_shutdown(incoming, async move { stop.wait().await });
-    let mut stopping = shutdown.clone();
-    let bound = async move {
-        stopping.wait().await;
-        tokio::time::sleep(DRAIN).await;
+/// Returns when calls have had their time after the signal to stop.
+async fn drained(mut shutdown: Shutdown) {
+    shutdown.wait().await;
+    tokio::time::sleep(DRAIN).await;
+}
+
+/// The last of a run: records that nobody waits for any more, and the books.
+async fn close(publisher: Arc<Publisher>) -> anyhow::Result<()> {
+    let limit = if *publisher.producer.away().borrow() { FLUSH_AWAY } else { FLUSH };
+    let flush = move || {
+        let unclosed = publisher.producer.flush(limit);
+        publisher.metrics.close_books(publisher.boot, unclosed);
     };
-    tokio::select! {
-        served = serving => served.context("gRPC")?,
-        () = bound => tracing::warn!("calls were left behind"),
-    }
-    tokio::task::spawn_blocking(move || publisher.producer.flush(DRAIN)).await.context("flush")?;
-    Ok(())
-}
-
-fn reflection() -> anyhow::Result<tonic_reflection::server::Builder<'static>> {
-    Ok(tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET))
-}
-
-/// Waits for Kafka and checks the topic; says whether to go on.
-async fn checked(config: &Config, topic: Topic, health: &Health, shutdown: &Shutdown) -> anyhow::Result<bool> {
-    let admin = Admin::new(&config.kafka)?;
-    let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(3));
-    let topics = [topic];
-    while !shutdown.is_stopping() {
-        match admin.check(&topics).await {
-            Ok(()) => return Ok(true),
-            Err(error) if error.is_retryable() => health.not_ready(format!("{error}; trying again")),
-            Err(error) => return Err(error).context("topics"),
-        }
-        tokio::time::sleep(backoff.next_wait()).await;
-    }
-    Ok(false)
-}
-
-/// Looks after the brokers and tells the health services.
-async fn watch(publisher: Arc<Publisher>, health: Health, reporter: HealthReporter, shutdown: Shutdown) {
-    let away = publisher.producer.away();
-    while !shutdown.is_stopping() {
-        let looker = Arc::clone(&publisher);
-        if tokio::task::spawn_blocking(move || looker.producer.look()).await.is_err() {
-            return;
-        }
-        let is_away = *away.borrow();
-        if is_away {
-            health.not_ready("the brokers do not answer");
-            reporter.set_service_status(NAME, tonic_health::ServingStatus::NotServing).await;
-        } else {
-            health.ready();
-            reporter.set_service_status(NAME, tonic_health::ServingStatus::Serving).await;
-        }
-        publisher.metrics.in_flight_bytes.set(publisher.admission.in_flight().cast_signed());
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-    reporter.set_service_status(NAME, tonic_health::ServingStatus::NotServing).await;
+    tokio::task::spawn_blocking(flush).await.context("flush")
 }
 
 #[cfg(test)]

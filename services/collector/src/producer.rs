@@ -1,15 +1,18 @@
-//! Records to Kafka: idempotent, all replicas, with a delivery report for each, and the knowledge whether brokers
+//! Records to Kafka: idempotent, all replicas, with a delivery report for each, and the knowledge whether the brokers
 //! answer at all.
+//!
+//! Invariant: every record that was sent gets exactly one report, whatever happens to the brokers or to the producer.
+//! It never waits for a broker on the way of a batch: [`Producer::look`] does, from a thread of its own.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
-use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message as _};
+use rdkafka::metadata::{MetadataPartition, MetadataTopic};
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
-use runtime::clock::now_ms;
+use rdkafka::{ClientConfig, ClientContext};
 use tokio::sync::watch;
 
 use crate::batch::Batch;
@@ -22,25 +25,39 @@ pub struct Slot {
     at: usize,
 }
 
-/// What the reports say about the brokers.
-#[derive(Debug)]
-struct Brokers {
-    in_flight: AtomicU64,
-    /// When a report came last, or the first record after none, unix milliseconds.
-    moved_ms: AtomicI64,
+/// What the callbacks say about the brokers. No clock here: reports come a million a second.
+#[derive(Debug, Default)]
+struct Signs {
+    sent: AtomicU64,
+    stored: AtomicU64,
+    given_up: AtomicU64,
     all_down: AtomicBool,
-    away: watch::Sender<bool>,
+    /// The producer itself is broken for good; only a new one helps.
+    fatal: AtomicBool,
+}
+
+impl Signs {
+    fn in_flight(&self) -> u64 {
+        let settled = self.stored.load(Ordering::Acquire) + self.given_up.load(Ordering::Acquire);
+        self.sent.load(Ordering::Acquire).saturating_sub(settled)
+    }
+
+    fn notice(&self, error: &KafkaError) {
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::AllBrokersDown) => self.all_down.store(true, Ordering::Release),
+            Some(RDKafkaErrorCode::Fatal) => self.fatal.store(true, Ordering::Release),
+            _ => {}
+        }
+    }
 }
 
 /// The producer's callbacks.
 #[derive(Debug, Clone)]
-struct Reports(Arc<Brokers>);
+struct Reports(Arc<Signs>);
 
 impl ClientContext for Reports {
     fn error(&self, error: KafkaError, reason: &str) {
-        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
-            self.0.all_down.store(true, Ordering::Release);
-        }
+        self.0.notice(&error);
         tracing::debug!(%error, reason, "Kafka");
     }
 }
@@ -51,105 +68,200 @@ impl ProducerContext for Reports {
     fn delivery(&self, result: &DeliveryResult<'_>, slot: Box<Slot>) {
         match result {
             Ok(message) => {
-                self.0.all_down.store(false, Ordering::Release);
+                self.0.stored.fetch_add(1, Ordering::AcqRel);
                 slot.batch.stored(slot.at, message.offset());
             }
             Err((error, _)) => {
+                self.0.notice(error);
                 tracing::debug!(%error, "given up");
+                self.0.given_up.fetch_add(1, Ordering::AcqRel);
                 slot.batch.given_up(slot.at);
             }
-        }
-        self.0.in_flight.fetch_sub(1, Ordering::AcqRel);
-        if result.is_ok() {
-            self.0.moved_ms.store(now_ms(), Ordering::Release);
         }
     }
 }
 
-/// Sends records.
-pub struct Producer {
-    producer: ThreadedProducer<Reports>,
-    brokers: Arc<Brokers>,
-    topic: String,
-    away_after_ms: i64,
+/// What [`Producer::look`] saw last time.
+#[derive(Debug)]
+struct Seen {
+    stored: u64,
+    moved: Instant,
 }
 
+/// Sends records.
+pub struct Producer {
+    settings: ClientConfig,
+    current: RwLock<ThreadedProducer<Reports>>,
+    signs: Arc<Signs>,
+    seen: Mutex<Seen>,
+    away: watch::Sender<bool>,
+    topic: String,
+    away_after: Duration,
+}
+
+/// How long brokers may take to say that they are there.
+const PATIENCE: Duration = Duration::from_millis(500);
+
 impl Producer {
-    /// Connects.
+    /// Begins to connect. The brokers count as away until [`look`](Self::look) has seen them.
     ///
     /// # Errors
     /// If the settings make no producer.
     pub fn new(config: &Config) -> Result<Self, KafkaError> {
-        let brokers = Arc::new(Brokers {
-            in_flight: AtomicU64::new(0),
-            moved_ms: AtomicI64::new(now_ms()),
-            all_down: AtomicBool::new(false),
-            away: watch::Sender::new(false),
-        });
         let mut settings = config.kafka.producer("collector", config.producer.message_timeout_ms);
         settings
             .set("linger.ms", config.producer.linger_ms.to_string())
             .set("queue.buffering.max.messages", "2000000")
             .set("queue.buffering.max.kbytes", "1048576");
-        let producer = settings.create_with_context(Reports(Arc::clone(&brokers)))?;
-        let away_after_ms = config.producer.away_after_ms.into();
-        Ok(Self { producer, brokers, topic: config.topics.events.clone(), away_after_ms })
+        let settings = config.kafka.overlaid(settings);
+        let signs = Arc::new(Signs::default());
+        let current = settings.create_with_context(Reports(Arc::clone(&signs)))?;
+        Ok(Self {
+            settings,
+            current: RwLock::new(current),
+            signs,
+            seen: Mutex::new(Seen { stored: 0, moved: Instant::now() }),
+            away: watch::Sender::new(true),
+            topic: config.topics.events.clone(),
+            away_after: Duration::from_millis(config.producer.away_after_ms.into()),
+        })
     }
 
-    /// Sends the record of one event of a batch; what cannot be taken is given up at once.
-    pub fn send(&self, batch: &Arc<Batch>, at: usize, partition: u16, record: &[u8]) {
-        if self.brokers.in_flight.fetch_add(1, Ordering::AcqRel) == 0 {
-            self.brokers.moved_ms.store(now_ms(), Ordering::Release);
-        }
-        let slot = Box::new(Slot { batch: Arc::clone(batch), at });
-        let message = BaseRecord::<(), [u8], Box<Slot>>::with_opaque_to(&self.topic, slot)
-            .partition(i32::from(partition))
-            .payload(record);
-        if let Err((error, message)) = self.producer.send(message) {
-            tracing::debug!(%error, "not taken");
-            self.brokers.in_flight.fetch_sub(1, Ordering::AcqRel);
-            message.delivery_opaque.batch.given_up(at);
+    /// Sends the records of a batch, `(partition, record)` in the order of its slots; what cannot be taken is given up
+    /// at once.
+    pub fn send(&self, batch: &Arc<Batch>, records: impl Iterator<Item = (u16, Vec<u8>)>) {
+        let producer = self.current();
+        self.signs.sent.fetch_add(batch.len() as u64, Ordering::AcqRel);
+        for (at, (partition, record)) in records.enumerate() {
+            let slot = Box::new(Slot { batch: Arc::clone(batch), at });
+            let message = BaseRecord::<(), [u8], Box<Slot>>::with_opaque_to(&self.topic, slot)
+                .partition(i32::from(partition))
+                .payload(&record);
+            if let Err((error, message)) = producer.send(message) {
+                self.signs.notice(&error);
+                tracing::debug!(%error, "not taken");
+                self.signs.given_up.fetch_add(1, Ordering::AcqRel);
+                message.delivery_opaque.batch.given_up(at);
+            }
         }
     }
 
     /// Whether the brokers are away, as a signal that can be waited for.
     #[must_use]
     pub fn away(&self) -> watch::Receiver<bool> {
-        self.brokers.away.subscribe()
+        self.away.subscribe()
     }
 
     /// Looks again whether the brokers are away; to be called a few times a second. While they are, asks them, so that
-    /// an idle collector too learns of their return. Blocks for up to half a second then.
-    pub fn look(&self) {
-        let was_away = *self.brokers.away.borrow();
-        let waits_ms = now_ms() - self.brokers.moved_ms.load(Ordering::Acquire);
-        let is_stuck = self.brokers.in_flight.load(Ordering::Acquire) > 0 && waits_ms > self.away_after_ms;
-        let mut is_away = is_stuck || self.brokers.all_down.load(Ordering::Acquire);
-        if is_away && self.do_brokers_answer() {
-            self.brokers.all_down.store(false, Ordering::Release);
-            // An answer about the topic is a sign of life, not of progress: give the records another turn.
-            self.brokers.moved_ms.store(now_ms(), Ordering::Release);
-            is_away = false;
+    /// an idle collector too learns of their return; blocks for up to half a second then.
+    ///
+    /// # Errors
+    /// If a broken producer cannot be replaced.
+    pub fn look(&self) -> Result<(), KafkaError> {
+        if self.signs.fatal.swap(false, Ordering::AcqRel) {
+            tracing::error!("the producer is broken; a new one takes its place");
+            self.renew()?;
+        }
+        let was_away = *self.away.borrow();
+        let is_suspect = was_away || self.is_stuck() || self.signs.all_down.load(Ordering::Acquire);
+        let is_away = is_suspect && !self.do_brokers_answer();
+        if is_suspect && !is_away {
+            // An answer about the topic is a sign of life, not of progress: the records get another turn.
+            self.signs.all_down.store(false, Ordering::Release);
+            self.seen().moved = Instant::now();
         }
         if is_away != was_away {
             tracing::warn!(is_away, "brokers");
-            self.brokers.away.send_replace(is_away);
+            self.away.send_replace(is_away);
         }
+        Ok(())
+    }
+
+    /// A new producer takes the place of the one at work; what that has not delivered is given up.
+    ///
+    /// # Errors
+    /// If no new producer can be made; the old one stays.
+    pub fn renew(&self) -> Result<(), KafkaError> {
+        let fresh = self.settings.create_with_context(Reports(Arc::clone(&self.signs)))?;
+        let old = std::mem::replace(&mut *self.current.write().unwrap_or_else(PoisonError::into_inner), fresh);
+        // The last handle to it purges its queue, and each record gets its report.
+        drop(old);
+        Ok(())
+    }
+
+    /// Waits until every record has its report, or the time is over; returns how many have none.
+    pub fn flush(&self, limit: Duration) -> u64 {
+        if let Err(error) = self.current().flush(limit) {
+            tracing::debug!(%error, "flush");
+        }
+        self.signs.in_flight()
+    }
+
+    fn current(&self) -> ThreadedProducer<Reports> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Records are under way and none has been stored for a while.
+    fn is_stuck(&self) -> bool {
+        let mut seen = self.seen();
+        let stored = self.signs.stored.load(Ordering::Acquire);
+        if stored != seen.stored || self.signs.in_flight() == 0 {
+            *seen = Seen { stored, moved: Instant::now() };
+        }
+        seen.moved.elapsed() > self.away_after
     }
 
     fn do_brokers_answer(&self) -> bool {
-        let metadata = self.producer.client().fetch_metadata(Some(&self.topic), Duration::from_millis(500));
+        let metadata = self.current().client().fetch_metadata(Some(&self.topic), PATIENCE);
         metadata.is_ok_and(|all| {
-            let partitions = all.topics().iter().flat_map(rdkafka::metadata::MetadataTopic::partitions);
-            let mut leaders = partitions.map(rdkafka::metadata::MetadataPartition::leader).peekable();
+            let partitions = all.topics().iter().flat_map(MetadataTopic::partitions);
+            let mut leaders = partitions.map(MetadataPartition::leader).peekable();
             leaders.peek().is_some() && leaders.all(|leader| leader >= 0)
         })
     }
+}
 
-    /// Waits until every record has its report, or the time is over.
-    pub fn flush(&self, limit: Duration) {
-        if let Err(error) = self.producer.flush(limit) {
-            tracing::warn!(%error, "records were left behind; their senders send them again");
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admission::Admission;
+    use crate::batch::Delivery;
+    use prometheus_client::metrics::counter::Counter;
+
+    fn without_brokers() -> Producer {
+        let mut config: Config = runtime::config::load("collector", crate::config::DEFAULTS, None).expect("defaults");
+        // Nothing listens on port 1.
+        config.kafka.brokers = "127.0.0.1:1".into();
+        Producer::new(&config).expect("made")
+    }
+
+    #[tokio::test]
+    async fn what_a_broken_producer_held_is_given_up_and_gives_its_room_back() {
+        let producer = without_brokers();
+        let admission = Admission::new(10, 10);
+        let permit = admission.admit(1, 10).expect("room");
+        let retried = Counter::default();
+        let batch = Arc::new(Batch::new(2, permit, Counter::default(), retried.clone()));
+        producer.send(&batch, [(0, vec![1]), (1, vec![2])].into_iter());
+        assert_eq!((batch.delivery(0), producer.signs.in_flight()), (Delivery::Pending, 2));
+        producer.signs.fatal.store(true, Ordering::Release);
+        producer.look().expect("replaced");
+        batch.all_in().await;
+        assert_eq!((batch.delivery(0), batch.delivery(1)), (Delivery::GivenUp, Delivery::GivenUp));
+        assert_eq!((retried.get(), producer.signs.in_flight()), (2, 0));
+        drop(batch);
+        assert_eq!(admission.in_flight(), 0);
+    }
+
+    #[test]
+    fn brokers_that_were_never_seen_are_away() {
+        let producer = without_brokers();
+        assert!(*producer.away().borrow());
+        producer.look().expect("looks");
+        assert!(*producer.away().borrow());
     }
 }

@@ -13,10 +13,10 @@ use domain::source::partition_of;
 use proto::{Stamp, encode_record, encoded_len, parse_event, v1};
 use runtime::clock::now_ms;
 
-use crate::admission::{Admission, Refused};
+use crate::admission::{Admission, Permit, Refused, cost};
 use crate::batch::{Batch, Delivery};
 use crate::config::{Limits, Producer as Pace};
-use crate::metrics::{ByDepartment, Metrics};
+use crate::metrics::Metrics;
 use crate::producer::Producer;
 
 /// Everything that a batch needs on its way.
@@ -82,9 +82,11 @@ impl Publisher {
     pub async fn publish(&self, department: u8, request: v1::PublishRequest) -> Result<Vec<v1::Result>, Refusal> {
         let began = Instant::now();
         let bytes = self.check(&request)?;
+        let received_at_ms = now_ms();
         if request.dry_run {
-            let dry = |event| self.parse(department, event).map_or_else(Entry::Rejected, |_| Entry::Dry);
-            return Ok(request.events.iter().map(dry).map(|entry| self.result(&entry, None)).collect());
+            let parsed = self.parse(department, &request.events, received_at_ms);
+            let dry = |parsed: Result<Event, Reject>| parsed.map_or_else(Entry::Rejected, |_| Entry::Dry);
+            return Ok(parsed.map(dry).map(|entry| self.result(&entry, None)).collect());
         }
         let mut away = self.producer.away();
         let retry_after_ms = self.pace.retry_after_ms;
@@ -96,25 +98,23 @@ impl Publisher {
             self.metrics.exhausted.inc();
             Refusal::Exhausted { refused, retry_after_ms }
         })?;
-        let received_at_ms = now_ms();
-        let parsed: Vec<_> = request.events.iter().map(|event| self.parse(department, event)).collect();
-        let valid = parsed.iter().filter(|parsed| parsed.is_ok()).count();
-        let label = ByDepartment { department: self.department_id(department) };
-        let accepted = self.metrics.accepted.get_or_create(&label).clone();
-        let retried = self.metrics.retried.get_or_create(&label).clone();
-        let batch = Arc::new(Batch::new(valid, permit, accepted, retried));
-        let entries = self.send(parsed, &batch, received_at_ms);
         self.metrics.batches.inc();
+        let (entries, batch) = self.send(department, &request.events, received_at_ms, permit);
         tokio::select! {
             () = batch.all_in() => self.metrics.delivery_seconds.observe(began.elapsed().as_secs_f64()),
             // What has no report yet is answered "retry"; its report still counts when it comes.
             _ = away.wait_for(|away| *away) => {}
-            () = tokio::time::sleep(Duration::from_millis(u64::from(self.pace.message_timeout_ms) + 2_000)) => {}
+            () = tokio::time::sleep(self.patience()) => {}
         }
         Ok(entries.iter().map(|entry| self.result(entry, Some(&batch))).collect())
     }
 
-    /// Checks the bounds of a batch and returns its size.
+    /// How long a batch may wait for its reports: the producer gives records up before that.
+    fn patience(&self) -> Duration {
+        Duration::from_millis(u64::from(self.pace.message_timeout_ms) + 2_000)
+    }
+
+    /// Checks the bounds of a batch and returns the memory that it takes.
     fn check(&self, request: &v1::PublishRequest) -> Result<u64, Refusal> {
         let events = request.events.len();
         let Limits { batch_events_max, batch_bytes_max, .. } = self.limits;
@@ -128,34 +128,51 @@ impl Publisher {
         if bytes > batch_bytes_max {
             return Err(Refusal::Invalid(format!("batch: at most {batch_bytes_max} bytes, not {bytes}")));
         }
-        Ok(bytes as u64)
+        Ok(cost(bytes as u64, events as u64))
     }
 
-    fn parse(&self, department: u8, event: &v1::Event) -> Result<Event, Reject> {
+    fn parse<'a>(
+        &'a self,
+        department: u8,
+        events: &'a [v1::Event],
+        now_ms: i64,
+    ) -> impl Iterator<Item = Result<Event, Reject>> + 'a {
         let service = |id: &str| self.catalogue.service_by_id(id).map(|found| (found.number, found.department));
         let page = |path: &str| self.pages.number(path);
-        let door = Door { service: &service, page: &page, department, rules: &self.rules, now_ms: now_ms() };
-        parse_event(event, &door)
+        events.iter().map(move |event| {
+            let door = Door { service: &service, page: &page, department, rules: &self.rules, now_ms };
+            parse_event(event, &door)
+        })
     }
 
-    /// Sends what is valid; the place in the batch is the order among the valid.
-    fn send(&self, parsed: Vec<Result<Event, Reject>>, batch: &Arc<Batch>, received_at_ms: i64) -> Vec<Entry> {
+    /// Sends what is valid; a slot of the batch is the order among the valid.
+    fn send(
+        &self,
+        department: u8,
+        events: &[v1::Event],
+        received_at_ms: i64,
+        permit: Permit,
+    ) -> (Vec<Entry>, Arc<Batch>) {
         let stamp = Stamp { epoch: self.epoch, boot: self.boot, received_at_ms };
-        let mut at = 0;
+        let id = self.department_id(department);
+        let books = self.metrics.books(id);
+        let mut records = Vec::with_capacity(events.len());
         let enter = |parsed| match parsed {
             Ok(event) => {
                 let Event { service, id, .. } = event;
                 let partition = partition_of(service, id, self.rules.spread(service), self.rules.partitions);
-                self.producer.send(batch, at, partition, &encode_record(event, stamp));
-                at += 1;
-                Entry::Sent(at - 1, partition)
+                records.push((partition, encode_record(event, stamp)));
+                Entry::Sent(records.len() - 1, partition)
             }
             Err(reject) => {
-                self.metrics.reject(reject);
+                self.metrics.reject(id, reject);
                 Entry::Rejected(reject)
             }
         };
-        parsed.into_iter().map(enter).collect()
+        let entries = self.parse(department, events, received_at_ms).map(enter).collect();
+        let batch = Arc::new(Batch::new(records.len(), permit, books.accepted, books.retried));
+        self.producer.send(&batch, records.into_iter());
+        (entries, batch)
     }
 
     fn result(&self, entry: &Entry, batch: Option<&Arc<Batch>>) -> v1::Result {
@@ -181,7 +198,7 @@ impl Publisher {
         v1::Result { outcome: Some(outcome) }
     }
 
-    fn department_id(&self, number: u8) -> String {
-        self.catalogue.department(number).map_or_else(|| number.to_string(), |found| found.id.clone())
+    fn department_id(&self, number: u8) -> &str {
+        self.catalogue.department(number).map_or("unknown", |found| &found.id)
     }
 }
