@@ -81,6 +81,16 @@ impl Axis {
     }
 }
 
+/// The ground of a chart that has nothing to draw, and why.
+pub(crate) fn nothing(y_top: f64, y_zero: f64, words: &str) -> String {
+    format!(
+        "<rect width=\"100%\" y=\"{y_top}\" height=\"{}\" class=\"gap\"/>\
+         <text x=\"50%\" y=\"{}\" class=\"k m h\">{words}</text>",
+        y_zero - y_top,
+        num(f64::midpoint(y_top, y_zero))
+    )
+}
+
 /// A column as a piece of path.
 pub(crate) fn column(x0: f64, x1: f64, y_low: f64, y_high: f64) -> String {
     format!("M{} {}H{}V{}H{}Z", num(x0), num(y_low), num(x1), num(y_high), num(x0))

@@ -79,7 +79,7 @@ fn header(frame: &Frame<'_>) -> Markup {
                     a href=(address) aria-current=[(address == frame.nav).then_some("page")] { (word) }
                 }
             }
-            form.find role="search" action="/services" {
+            form.find role="search" aria-label="On every page" action="/services" {
                 input type="search" name="q" value=(frame.query) aria-label="Find a service or department" placeholder="Find a service";
                 button aria-label="Search" { (crate::parts::icon("find")) }
             }

@@ -1,7 +1,8 @@
-//! Pages for people and answers for programs: figures in, HTML and JSON out.
+//! Pages for people and answers for programs. A page is a function of one value of [`figures`], which is also what the
+//! read API answers, so a page and its API twin cannot disagree.
 //!
-//! Invariant: pure. A page is a function of one value of [`figures`], which is also what the read API answers, so a page
-//! and its API twin cannot disagree. It never does IO, reads a clock, opens a socket or asks a database.
+//! Invariant: pure. It never does IO, reads a clock, opens a socket or asks a database.
+#![doc = include_str!("../README.md")]
 
 pub mod about;
 pub mod assets;

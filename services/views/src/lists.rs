@@ -8,7 +8,7 @@ use maud::{Markup, PreEscaped, html};
 use crate::chart::{MinuteChart, Part, minute_columns};
 use crate::figures::{DepartmentPage, ServiceList, ServiceRef};
 use crate::layout::{Frame, page as frame};
-use crate::parts::{Figure, against_usual, colour, fig, foot};
+use crate::parts::{Figure, against_usual, fig, foot};
 use crate::rows::{Columns, minutes_table, services_table};
 use crate::{clock, format};
 
@@ -36,13 +36,13 @@ pub fn services_page(list: &ServiceList) -> String {
                 @if list.query.is_empty() { (format::count(found, "service")) ", most transactions today first; those without a figure last." }
                 @else { (format::exact(found)) " of " (format::count(list.services_known.into(), "service")) " with “" (list.query) "” in their name or department." }
             }
-            form.find.big role="search" action="/services" {
+            form.find.big role="search" aria-label="In this list" action="/services" {
                 input type="search" name="q" value=(list.query) aria-label="Find a service or department" placeholder="Name, department or abbreviation";
                 button aria-label="Search" { (crate::parts::icon("find")) }
             }
             @if !list.query.is_empty() { p { a href="/services" { "Show all services" } } }
         }
-        div data-island="services" {
+        div.scrollx data-island="services" {
             @if list.services.is_empty() { p { "No service is called that. Try one word of its name, or the abbreviation of its department." } }
             @else { (services_table(&list.services, &list.context, Columns { ranked: false, live_minutes: false })) }
         }
@@ -78,7 +78,7 @@ pub fn department_page(d: &DepartmentPage) -> String {
         }
         section.sec {
             header { h2 { "Its services" } p.sub { "Most transactions today first; those without a figure last." } }
-            div data-island="services" {
+            div.scrollx data-island="services" {
                 @if d.services.is_empty() { p { "This department has no service in the catalogue." } }
                 @else { (services_table(&d.services, &d.context, Columns { ranked: false, live_minutes: true })) }
             }
@@ -119,7 +119,7 @@ fn now(d: &DepartmentPage) -> Markup {
 }
 
 fn minutes(d: &DepartmentPage) -> Markup {
-    let part = Part { colour: colour(&d.department), label: String::new(), values: d.total.minutes.clone() };
+    let part = Part { colour: 1, label: String::new(), values: d.total.minutes.clone() };
     let config = serde_json::json!([{ "colour": part.colour, "label": "", "key": "all" }]).to_string();
     let chart = MinuteChart { from_s: d.context.minutes_from_s(), parts: vec![part] };
     html! {

@@ -51,11 +51,12 @@ pub fn page(o: &Overview) -> String {
 }
 
 fn who(o: &Overview) -> Markup {
-    let departments = format::count(o.departments.len() as u64, "department");
-    html! {
-        (format::exact(o.services_today.into())) " of " (format::count(o.services_known.into(), "service"))
-        ", in " (departments) ", have sent something today."
+    let known = format::count(o.services_known.into(), "service");
+    if o.services_today == 0 {
+        return html! { "No service has sent anything yet today; " (known) " are in the catalogue." };
     }
+    let departments = format::count(o.departments.len() as u64, "department");
+    html! { (format::exact(o.services_today.into())) " of " (known) ", in " (departments) ", have sent something today." }
 }
 
 fn heroes(o: &Overview) -> Markup {
@@ -89,7 +90,6 @@ fn stack(o: &Overview) -> (MinuteChart, Vec<String>) {
     let mut parts = Vec::new();
     let mut ids = Vec::new();
     let mut rest = o.total.minutes.clone();
-    let mut others = 0_u64;
     for shade in [1, 2, 3, 4, 6] {
         let Some(row) = o.departments.iter().find(|row| colour(&row.department) == shade) else { continue };
         for (left, n) in rest.iter_mut().zip(&row.live.minutes) {
@@ -98,10 +98,14 @@ fn stack(o: &Overview) -> (MinuteChart, Vec<String>) {
         ids.push(row.department.id.clone());
         parts.push(Part { colour: shade, label: row.department.short_name.clone(), values: row.live.minutes.clone() });
     }
-    others += o.departments.iter().filter(|row| colour(&row.department) == 5).count() as u64;
+    let others = o.departments.iter().filter(|row| colour(&row.department) == 5).count() as u64;
     let rest = rest.into_iter().map(|n| n.filter(|n| *n > 0)).collect();
-    let label = if parts.is_empty() { "departments" } else { "others" };
-    parts.push(Part { colour: 5, label: format!("{others} {label}"), values: rest });
+    let label = match (parts.is_empty(), others) {
+        (true, _) => String::new(),
+        (false, 1) => "1 other".to_owned(),
+        (false, n) => format!("{n} others"),
+    };
+    parts.push(Part { colour: 5, label, values: rest });
     ids.push(String::new());
     (MinuteChart { from_s: o.context.minutes_from_s(), parts }, ids)
 }
@@ -120,7 +124,7 @@ fn minutes(o: &Overview) -> Markup {
                     data-chart="minutes" data-parts=(config) data-all="all" { (PreEscaped(minute_columns(&chart))) }
             }
             ul.legend data-part="legend" {
-                @for part in chart.parts.iter().rev() {
+                @for part in chart.parts.iter().rev().filter(|part| !part.label.is_empty()) {
                     li { span class=(format!("sw1 b{}", part.colour)) {} (part.label) " "
                         b { (part.values.iter().rev().nth(1).copied().flatten().map_or_else(|| "none".to_owned(), format::exact)) } }
                 }
@@ -217,7 +221,7 @@ fn departments(o: &Overview) -> Markup {
                     } }
                     tbody { @for row in &o.departments { (department_row(row, total)) } }
                     tfoot { tr {
-                        th scope="row" { "All " (format::count(o.departments.len() as u64, "department")) }
+                        th scope="row" { "All of government" }
                         td.n.p0 { (Figure::minute("all/last", o.total.last_minute).span("")) } td.draw {}
                         td.n.p2 { (Figure::today("all/today", o.total.today).span("")) }
                         td.n.sh { @if total.is_some() { "100%" } } td.draw {}
@@ -256,7 +260,7 @@ fn busiest(o: &Overview) -> Markup {
                 p.sub { "By transactions in the last full minute, in the order of " span data-part="island-age" { (clock::hm(o.context.edge_ms())) } "." }
                 a href="/services" { "All " (format::count(o.services_known.into(), "service")) }
             }
-            div data-island="busiest" {
+            div.scrollx data-island="busiest" {
                 @if o.services.is_empty() { p { span.miss data-m="none" { "no events yet" } } }
                 @else { (services_table(&o.services, &o.context, Columns { ranked: true, live_minutes: false })) }
             }

@@ -8,7 +8,7 @@ use maud::{Markup, PreEscaped, html};
 use crate::chart::{MinuteChart, Part, day_columns, minute_columns};
 use crate::figures::{HourFigure, ServicePage};
 use crate::layout::{ATTRIBUTION, Frame, page as frame};
-use crate::parts::{Figure, Sums, against_usual, badge, colour, fig, foot, ratio};
+use crate::parts::{Figure, Sums, against_usual, badge, fig, foot, ratio};
 use crate::rows::minutes_table;
 use crate::service_use::{channels, completion, durations, ratings, reasons, score, took_channels};
 use crate::{clock, format};
@@ -105,9 +105,8 @@ fn now(s: &ServicePage) -> Markup {
 }
 
 fn minutes(s: &ServicePage) -> Markup {
-    let shade = colour(&s.service.names.department);
-    let config = serde_json::json!([{ "colour": shade, "label": "", "key": "completed" }]).to_string();
-    let part = Part { colour: shade, label: String::new(), values: s.completed.minutes.clone() };
+    let config = serde_json::json!([{ "colour": 1, "label": "", "key": "completed" }]).to_string();
+    let part = Part { colour: 1, label: String::new(), values: s.completed.minutes.clone() };
     let chart = MinuteChart { from_s: s.context.minutes_from_s(), parts: vec![part] };
     html! {
         figure {
@@ -131,11 +130,11 @@ fn today(s: &ServicePage) -> Markup {
     html! {
         section.row {
             div.say {
-                h2 { "Today against last " (weekday) }
+                h2 data-island="weekday" { "Today against last " (weekday) }
                 div data-island="compared" { (compared(s, open_from_s)) }
             }
             figure {
-                div.ctitle { div.keys { "transactions an hour" } div.keys {
+                div.ctitle { div.keys { "transactions an hour" } div.keys data-island="hours-key" {
                     span.sw1.b1 {} "today"
                     @if let Some(b) = before { span.sw1.b-past {} (weekday) " " (clock::date_short(b.day)) }
                 } }

@@ -50,8 +50,9 @@ pub(crate) fn channels(s: &ServicePage) -> Markup {
 pub(crate) fn completion(s: &ServicePage) -> Markup {
     let stages = &s.stages;
     let lead = match (stages.started, stages.completed) {
-        (Some(started), completed) => format::percent(completed.unwrap_or(0), started)
-            .map(|share| format!("{share} of as many as started have finished.")),
+        (Some(started), completed) => {
+            format::percent(completed.unwrap_or(0), started).map(|share| format!("Completed: {share} of started."))
+        }
         _ => None,
     };
     html! {
@@ -96,7 +97,7 @@ fn stage(word: &str, key: &str, n: Option<u64>, started: Option<u64>, class: &st
 fn steps(s: &ServicePage) -> Markup {
     let cell = |n: Option<u64>| n.map_or_else(|| html! { span.unit { "none sent" } }, |n| html! { (format::exact(n)) });
     html! {
-        @if s.steps.is_empty() { p.sub { "This service sends no steps." } }
+        @if s.steps.is_empty() { p.sub.steps { "This service sends no steps." } }
         @else {
             table.funnel.steps {
                 caption.vh { "Step by step, today" }

@@ -16,7 +16,11 @@ use crate::{chart, clock, format};
 #[must_use]
 pub fn page(w: &Wall) -> String {
     let context = &w.context;
-    let state = if context.freshness.is_behind() { "behind" } else { "ok" };
+    let state = match &context.freshness {
+        freshness if freshness.is_behind() => "behind",
+        freshness if freshness.silent_count > 0 => "silent",
+        _ => "ok",
+    };
     html! {
         (DOCTYPE)
         html lang="en-GB" data-theme="dark" {
@@ -52,6 +56,7 @@ fn top(context: &Context) -> Markup {
             h1 data-part="title" data-title=(title(context)) {
                 @if behind { (icon("behind")) (stopped(context)) } @else { (title(context)) }
             }
+            @if context.simulated { span.wsim { "Simulated" } }
             time data-part="clock" datetime=(clock::utc(context.now_ms)) {
                 @if !behind { span.wd { (clock::wall_date(context.today)) " " } }
                 (clock::hms(context.now_ms)) " " span.wz { (clock::zone(context.now_ms)) }
@@ -136,13 +141,17 @@ pub fn hour_marks(day_start_ms: i64, day_minutes: usize) -> String {
 /// Two short lines at the left of the day.
 fn usual(w: &Wall) -> Markup {
     let weekday = clock::weekday(w.context.today);
+    if w.context.freshness.is_behind() {
+        let at = clock::hm(w.context.edge_ms());
+        return html! { p { span data-part="usual-1" { "Last count" } br; span data-part="usual-2" { "at " (at) } } };
+    }
     let (first, second) = match (w.usual.range, w.total.today) {
         (Some(range), Some(today)) => {
             let share = format::percent(today.abs_diff(range.median), range.median).unwrap_or_default();
             let (arrow, word) = if today < range.median { ("down", "below") } else { ("up", "above") };
             (html! { (icon(arrow)) (share) " " (word) }, format!("usual {weekday}"))
         }
-        _ => (html! { "No usual range," }, format!("{} of {} {weekday}s", w.usual.weeks, w.usual.weeks_needed)),
+        _ => (html! { "No usual range" }, format!("{} of {} {weekday}s", w.usual.weeks, w.usual.weeks_needed)),
     };
     html! { p { span data-part="usual-1" { (first) } br; span data-part="usual-2" { (second) } } }
 }
@@ -178,7 +187,7 @@ fn message() -> Markup {
 /// Connection, pipeline, sources, in words.
 fn ages(context: &Context) -> Markup {
     let freshness = &context.freshness;
-    let (pipeline, pipeline_icon, words) = match (freshness.pipeline, freshness.behind_ms) {
+    let (pipeline, pipeline_icon, words) = match (freshness.pipeline, freshness.behind_ms.map(|ms| ms.max(1_000))) {
         (PipelineState::Ok, Some(ms)) => ("ok", "live", format!("Pipeline {} behind", format::span_short(ms))),
         (PipelineState::Ok, None) => ("ok", "live", "Pipeline up to date".to_owned()),
         (PipelineState::Behind, Some(ms)) => ("odd", "behind", format!("Pipeline {} behind", format::span_short(ms))),

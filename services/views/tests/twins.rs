@@ -2,8 +2,7 @@
 //!
 //! Runs `web/format.js` and `web/chart.js` in Node.js; without it this test skips and says so.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+mod node;
 
 use domain::time::{Day, HOUR_MS, MINUTE_MS};
 use serde_json::{Value, json};
@@ -36,26 +35,9 @@ console.log(JSON.stringify(answers));
 "#;
 
 fn run(cases: &[Case]) -> Option<Vec<Value>> {
-    let web = concat!(env!("CARGO_MANIFEST_DIR"), "/web");
-    let child = Command::new("node")
-        .args(["--no-warnings", "--experimental-default-type=module", "--input-type=module", "-e", RUNNER, web])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn();
-    let mut child = match child {
-        Ok(child) => child,
-        Err(error) => {
-            eprintln!("SKIPPED: no Node.js here ({error})");
-            return None;
-        }
-    };
     let questions: Vec<_> = cases.iter().map(|c| json!([c.module, c.function, c.arguments])).collect();
-    let mut stdin = child.stdin.take().expect("piped");
-    stdin.write_all(json!(questions).to_string().as_bytes()).expect("Node.js reads");
-    drop(stdin);
-    let output = child.wait_with_output().expect("Node.js ends");
-    assert!(output.status.success(), "Node.js failed");
-    Some(serde_json::from_slice(&output.stdout).expect("answers"))
+    let answers = node::run(RUNNER, &json!(questions))?;
+    answers.as_array().cloned()
 }
 
 /// JSON knows one kind of number, serde_json three, and reads the last bit of a fraction in its own way.
@@ -180,6 +162,8 @@ fn charts_are_drawn_the_same() {
         let before = DaySeries { day: Day(day.0 - 7), hours: hours(Day(day.0 - 7), 24) };
         let arguments = json!([day.to_string(), today, before, open]);
         cases.push(case("chart", "dayColumns", arguments, day_columns(day, &today, Some(&before), open)));
+        let arguments = json!([day.to_string(), [], null, open]);
+        cases.push(case("chart", "dayColumns", arguments, day_columns(day, &[], None, open)));
         let minutes = ((day.next().start_ms() - day.start_ms()) / MINUTE_MS) as usize;
         let marks = wall::hour_marks(day.start_ms(), minutes);
         cases.push(case("chart", "hourMarks", json!([day.start_ms(), minutes]), marks));

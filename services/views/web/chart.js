@@ -70,6 +70,19 @@ function column(x0, x1, yLow, yHigh) {
   return `M${num(x0)} ${num(yLow)}H${num(x1)}V${num(yHigh)}H${num(x0)}Z`;
 }
 
+/**
+ * The ground of a chart that has nothing to draw, and why.
+ * @param {number} yTop
+ * @param {number} yZero
+ * @param {string} words
+ */
+function nothing(yTop, yZero, words) {
+  return (
+    `<rect width="100%" y="${yTop}" height="${yZero - yTop}" class="gap"/>` +
+    `<text x="50%" y="${num(midpoint(yTop, yZero))}" class="k m h">${words}</text>`
+  );
+}
+
 /** @param {string} text */
 function escape(text) {
   return text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/"/g, "&quot;");
@@ -100,12 +113,7 @@ export function minuteColumns(fromS, parts) {
   const axis = new Axis(max ?? 0, MINUTES_TOP, MINUTES_ZERO);
   let out = axis.grid() + timeWords(fromS, n);
   const height = MINUTES_ZERO - MINUTES_TOP;
-  if (max === null) {
-    return (
-      `${out}<rect width="100%" y="${MINUTES_TOP}" height="${height}" class="gap"/>` +
-      `<text x="50%" y="${num(midpoint(MINUTES_TOP, MINUTES_ZERO))}" class="k m h">no events in this hour</text>`
-    );
-  }
+  if (max === null) return out + nothing(MINUTES_TOP, MINUTES_ZERO, "no events in this hour");
   out += `<svg y="${MINUTES_TOP}" width="100%" height="${height}" viewBox="0 0 1000 ${height}" preserveAspectRatio="none">`;
   /** @type {number[]} */
   const base = new Array(n).fill(0);
@@ -239,8 +247,9 @@ export function dayColumns(date, hours, before, openFromS) {
       path += column(x, x + w, height, height - h);
     }
   }
+  const none = today.length + past.length === 0 ? nothing(DAY_TOP, DAY_ZERO, "no events yet today") : "";
   return (
-    `${axis.grid()}${hourWords(start, n)}` +
+    `${axis.grid()}${none}${hourWords(start, n)}` +
     `<svg y="${DAY_TOP}" width="100%" height="${height}" viewBox="0 0 1000 ${height}" preserveAspectRatio="none">` +
     `<path class="f-past-t" d="${pastPath}"/><path class="f1" d="${path}"/></svg>${open}`
   );
@@ -289,12 +298,13 @@ export function spark(minutes, width, height) {
   const max = Math.max(...figures);
   const min = Math.min(...figures);
   const range = Math.max(max - min, max * 0.3, 1);
+  const low = min - (range - (max - min)) / 2;
   const y1 = height - 3;
   const step = (width - 4) / (Math.max(figures.length, 2) - 1);
   let path = "";
   let end = [0, 0];
   figures.forEach((n, i) => {
-    end = [i * step, y1 - ((y1 - 3) * (n - min)) / range];
+    end = [i * step, y1 - ((y1 - 3) * (n - low)) / range];
     path += `${i === 0 ? "M" : "L"}${num(end[0] ?? 0)} ${num(end[1] ?? 0)}`;
   });
   return `<path class="sl" d="${path}"/><circle class="se" cx="${num(end[0] ?? 0)}" cy="${num(end[1] ?? 0)}" r="2.8"/>`;

@@ -60,8 +60,6 @@ export class Fold {
     this.periods = [];
     /** @type {Map<string, Map<string, Count>>} */
     this.values = new Map();
-    /** Grows with every change. */
-    this.version = 0;
   }
 
   /** @param {any} frame */
@@ -100,7 +98,6 @@ export class Fold {
       if (row === undefined) this.values.set(key, (row = new Map()));
       row.set(period, typeof v === "string" ? BigInt(v) : v);
     }
-    this.version += 1;
   }
 
   /**
@@ -197,7 +194,9 @@ export class Live {
 
   /** Milliseconds until the next try; `null` while trying. */
   get retryIn() {
-    return this.retryAt === null ? null : Math.max(0, this.retryAt - elapsed());
+    if (this.retryAt !== null) return Math.max(0, this.retryAt - elapsed());
+    if (this.socket?.readyState !== WebSocket.OPEN) return null;
+    return Math.max(0, DEAD_MS - Math.min(this.silence, elapsed() - this.openedAt));
   }
 
   /** @returns {Mode} */

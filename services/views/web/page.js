@@ -9,7 +9,7 @@
 import { hms, longDate, day, span, zone } from "./format.js";
 import { Live } from "./live.js";
 import { Painter, write } from "./paint.js";
-import { words } from "./words.js";
+import { age, words } from "./words.js";
 
 const PAINT_MS = 250;
 const DRAW_EVERY = 4;
@@ -22,7 +22,7 @@ const part = (name) => /** @type {HTMLElement | null} */ (document.querySelector
 
 class Page {
   constructor() {
-    const { topic, now, wm, refresh } = document.body.dataset;
+    const { topic, now, wm, today, refresh } = document.body.dataset;
     const made = { now: Number(now) || Date.now(), wm: wm === undefined ? null : Number(wm) };
     this.live = new Live(topic ?? null, 4, made);
     this.painter = new Painter(this.live);
@@ -31,6 +31,7 @@ class Page {
     this.turn = 0;
     this.silentSet = "";
     this.epoch = "";
+    this.today = today ?? "";
     this.#names();
     setInterval(() => this.#turn(), PAINT_MS);
   }
@@ -78,10 +79,10 @@ class Page {
       const status = part("fresh-status");
       if (status !== null) write(status, `${found.finding} ${found.rest}`);
     }
-    const age = part("age");
-    if (age !== null) {
+    const old = part("age");
+    if (old !== null) {
       const at = found.state === "ok" || found.state === "silent";
-      write(age, at ? `${span(this.live.now() - (this.live.wm ?? this.live.now()))} old` : `as of ${hms(this.live.edge)}`);
+      write(old, at ? `${span(age(this.live))} old` : `as of ${hms(this.live.edge)}`);
     }
   }
 
@@ -112,13 +113,15 @@ class Page {
     const waited = performance.now() - this.islandsAt;
     if (waited < ISLANDS_MIN_MS) return;
     const silentSet = (live.heartbeat?.sources.silent ?? []).map((s) => s.service).join();
-    const changed = silentSet !== this.silentSet || (live.epoch ?? "") !== this.epoch;
+    const today = live.fold.today ?? this.today;
+    const changed = silentSet !== this.silentSet || (live.epoch ?? "") !== this.epoch || today !== this.today;
     if (!changed && waited < this.islandsMs) return;
     // Pages that were opened together do not ask together.
     this.islandsAt = performance.now() - Math.random() * this.islandsMs * 0.1;
     const first = this.epoch === "";
     this.silentSet = silentSet;
     this.epoch = live.epoch ?? "";
+    this.today = today;
     if (!(first && silentSet === "" && waited < this.islandsMs)) void this.#islands();
   }
 
@@ -138,8 +141,8 @@ class Page {
       if (fresh === null || old.contains(document.activeElement)) continue;
       old.replaceChildren(...[...fresh.childNodes].map((node) => document.importNode(node, true)));
     }
-    const age = made.querySelector('[data-part="island-age"]')?.textContent;
-    if (age) document.querySelectorAll('[data-part="island-age"]').forEach((element) => write(element, age));
+    const at = made.querySelector('[data-part="island-age"]')?.textContent;
+    if (at) document.querySelectorAll('[data-part="island-age"]').forEach((element) => write(element, at));
     const before = /** @type {HTMLElement | null} */ (made.querySelector("[data-before]"))?.dataset.before;
     const chart = /** @type {HTMLElement | null} */ (document.querySelector('[data-chart="hours"]'));
     if (chart !== null && before !== undefined) chart.dataset.before = before;

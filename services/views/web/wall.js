@@ -13,8 +13,10 @@ import { Live } from "./live.js";
 import { periods, write, writeFigure } from "./paint.js";
 
 const HOUR_MS = 3_600_000;
-/** The tiles are asked for again so often; the gateway keeps their places for the hour. */
+/** What only the server knows is asked for again so often: the tiles, which keep their places for the hour, … */
 const TILES_MS = 20 * 60_000;
+/** … and how today stands against the usual day, where that is known. */
+const USUAL_MS = 60_000;
 const TILES_MIN_MS = 15_000;
 /** A page older than this is made anew in the quiet hour, 03:00 to 04:00 in London. */
 const AGE_MAX_MS = 6 * HOUR_MS;
@@ -71,6 +73,7 @@ class Wall {
       connection: part("connection"), pipeline: part("pipeline"), sources: part("sources"), status: part("status"),
     };
     this.usual = [this.parts.usual1.innerHTML, this.parts.usual2.innerHTML];
+    this.today = document.body.dataset.today ?? "";
     this.madeAt = performance.now();
     this.tilesAt = performance.now();
     this.reloadMinute = Math.floor(Math.random() * 60);
@@ -152,7 +155,8 @@ class Wall {
     if (mode === "waiting") return;
     set(connection, "ok", "live", "Connected");
     const hb = this.live.heartbeat;
-    const late = hb?.pipeline.behind_ms ?? (this.live.wm === null ? null : this.live.now() - this.live.wm);
+    const exactly = hb?.pipeline.behind_ms ?? (this.live.wm === null ? null : this.live.now() - this.live.wm);
+    const late = exactly === null ? null : Math.max(1_000, exactly);
     if (mode === "starting") set(pipeline, "odd", "behind", "Gateway starting");
     else if (hb?.pipeline.state === "unknown") set(pipeline, "off", "unknown", "Pipeline unknown");
     else if (mode === "behind") set(pipeline, "odd", "behind", late === null ? "Pipeline behind" : `Pipeline ${spanShort(late)} behind`);
@@ -196,7 +200,8 @@ class Wall {
       writeFigure(element, value, role === "today" ? heroText(value) : value === null ? "none" : exact(value));
     }
     write(unit, "a minute");
-    if (usual1.innerHTML !== this.usual[0]) usual1.innerHTML = this.usual[0] ?? "";
+    const first = steady ? (this.usual[0] ?? "") : "Last count";
+    if (usual1.innerHTML !== first) usual1.innerHTML = first;
     const silent = this.live.heartbeat?.sources.silent_count ?? 0;
     usual2.className = mode === "silent" ? "ws1" : "";
     if (mode === "silent") write(usual2, `${count(silent, "source")} missing`);
@@ -292,7 +297,11 @@ class Wall {
       (key) => key.startsWith("service:") && !shown.has(key.slice(8)) && this.live.fold.get(key, last) !== null,
     );
     const waited = performance.now() - this.tilesAt;
-    if (waited < (strange ? TILES_MIN_MS : TILES_MS)) return;
+    const known = this.usual[0]?.includes("%") ?? false;
+    const today = day(this.live.now());
+    const soon = strange || today !== this.today;
+    if (waited < (soon ? TILES_MIN_MS : known ? USUAL_MS : TILES_MS)) return;
+    this.today = today;
     this.tilesAt = performance.now() - Math.random() * 5_000;
     void this.#renew();
   }

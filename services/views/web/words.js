@@ -56,7 +56,7 @@ function ok(live) {
   const pipeline = late == null ? "the pipeline keeps up" : `the pipeline is ${span(late)} behind`;
   const reporting = live.heartbeat?.sources.reporting;
   const sources =
-    reporting == null ? "" : `, ${reporting === 1 ? "the one service" : `all ${count(reporting, "service")}`} that report do so as usual`;
+    reporting == null ? "" : `, all ${count(reporting, "service")} report as usual`;
   return {
     state: "ok",
     icon: "live",
@@ -65,9 +65,12 @@ function ok(live) {
   };
 }
 
-/** @param {Live} live */
-function age(live) {
-  return live.wm === null ? live.silence : live.now() - live.wm;
+/**
+ * Whole seconds at least: what is younger is not worth a second look.
+ * @param {Live} live
+ */
+export function age(live) {
+  return Math.max(1_000, live.wm === null ? live.silence : live.now() - live.wm);
 }
 
 /**

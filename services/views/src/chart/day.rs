@@ -4,7 +4,7 @@
 
 use domain::time::{Day, HOUR_MS};
 
-use super::{Axis, column, num, pct};
+use super::{Axis, column, nothing, num, pct};
 use crate::clock;
 use crate::figures::{DaySeries, HourFigure};
 
@@ -28,6 +28,9 @@ pub fn day_columns(day: Day, hours: &[HourFigure], before: Option<&DaySeries>, o
     let axis = Axis::new(max.unwrap_or(0), Y_TOP, Y_ZERO);
     let width = 1_000.0 / n as f64;
     let mut out = axis.grid();
+    if max.is_none() {
+        out.push_str(&nothing(Y_TOP, Y_ZERO, "no events yet today"));
+    }
     out.push_str(&hour_words(start, n));
     let mut past_path = String::new();
     for (i, figure) in past {

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a column's height is the sum of its parts; a minute without a figure has no column. It never interpolates.
 
-use super::{Axis, column, escape, num, pct};
+use super::{Axis, column, escape, nothing, num, pct};
 use crate::{clock, format};
 
 const HEIGHT: f64 = 300.0;
@@ -55,12 +55,7 @@ pub fn minute_columns(chart: &MinuteChart) -> String {
     let mut out = axis.grid();
     out.push_str(&time_words(chart.from_s, n));
     if max.is_none() {
-        out.push_str(&format!(
-            "<rect width=\"100%\" y=\"{Y_TOP}\" height=\"{}\" class=\"gap\"/>\
-             <text x=\"50%\" y=\"{}\" class=\"k m h\">no events in this hour</text>",
-            Y_ZERO - Y_TOP,
-            num(f64::midpoint(Y_TOP, Y_ZERO))
-        ));
+        out.push_str(&nothing(Y_TOP, Y_ZERO, "no events in this hour"));
         return out;
     }
     out.push_str(&format!(

@@ -14,12 +14,13 @@ pub fn spark(minutes: &[Option<u64>], width: u32, height: u32) -> String {
     let figures: Vec<f64> = full.iter().map(|n| n.unwrap_or(0) as f64).collect();
     let (max, min) = (max as f64, figures.iter().copied().fold(f64::INFINITY, f64::min));
     let range = (max - min).max(max * 0.3).max(1.0);
+    let low = min - (range - (max - min)) / 2.0;
     let (x1, y1) = (f64::from(width) - 4.0, f64::from(height) - 3.0);
     let step = x1 / (figures.len().max(2) - 1) as f64;
     let mut path = String::new();
     let mut end = (0.0, 0.0);
     for (i, n) in figures.iter().enumerate() {
-        end = (i as f64 * step, y1 - (y1 - 3.0) * (n - min) / range);
+        end = (i as f64 * step, y1 - (y1 - 3.0) * (n - low) / range);
         path.push_str(&format!("{}{} {}", if i == 0 { "M" } else { "L" }, num(end.0), num(end.1)));
     }
     format!(
@@ -75,7 +76,7 @@ mod tests {
     #[test]
     fn a_sparkline_leaves_out_the_open_minute_and_does_not_blow_up_noise() {
         let steady = spark(&[Some(1_000), Some(1_010), Some(1_000), Some(3)], 100, 26);
-        assert!(steady.contains("M0 23L48 22.3L96 23"), "{steady}");
+        assert!(steady.contains("M0 13.3L48 12.7L96 13.3"), "{steady}");
         assert_eq!(spark(&[None, None, Some(4)], 100, 26), "", "nothing full to draw");
     }
 
