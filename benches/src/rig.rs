@@ -1,0 +1,164 @@
+//! The platform on real servers of the bench's own, on free ports, with all data in a folder that goes at the end.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use dev::{Options, Servers, Service, service};
+use domain::catalogue::Catalogue;
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use tempfile::TempDir;
+
+use crate::mix::lanes;
+
+/// Long enough for anything on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Kafka, ClickHouse, topics and tables; services are started one by one.
+pub struct Rig {
+    servers: Servers,
+    brokers: String,
+    dir: TempDir,
+}
+
+impl Rig {
+    /// Starts the servers as `make run` has them and creates topics and tables.
+    ///
+    /// # Panics
+    /// When they do not start.
+    #[must_use]
+    pub fn start() -> Self {
+        let dir = tempfile::tempdir().expect("a folder for the bench");
+        let mut servers = Servers::start(dir.path(), &Options::default()).unwrap_or_else(|error| panic!("{error}"));
+        let brokers = servers.kafka().brokers().to_owned();
+        std::fs::write(dir.path().join("departments.toml"), departments()).expect("departments are written");
+        let mut rig = Self { servers, brokers, dir };
+        let environment = rig.environment("AGGREGATOR");
+        let pairs: Vec<_> = environment.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        let provisioned = service::run_to_end("aggregator", &["provision"], &pairs, rig.dir.path());
+        provisioned.unwrap_or_else(|error| panic!("{error}"));
+        rig
+    }
+
+    /// Where logs are.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Kafka's address.
+    #[must_use]
+    pub fn brokers(&self) -> &str {
+        &self.brokers
+    }
+
+    /// The servers' processes: Kafka, ClickHouse.
+    ///
+    /// # Panics
+    /// When they do not run.
+    pub fn pids(&mut self) -> (u32, u32) {
+        let kafka = self.servers.kafka().pid().expect("Kafka runs");
+        (kafka, self.servers.clickhouse().pid().expect("ClickHouse runs"))
+    }
+
+    /// What a ClickHouse statement prints.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub fn sql(&mut self, sql: &str) -> String {
+        let answer = self.servers.clickhouse().query(sql);
+        answer.unwrap_or_else(|error| panic!("{error}\n{sql}")).trim().to_owned()
+    }
+
+    /// The one number that a ClickHouse query gives.
+    ///
+    /// # Panics
+    /// When it is no number.
+    pub fn number(&mut self, sql: &str) -> u64 {
+        let text = self.sql(sql);
+        text.parse().unwrap_or_else(|_| panic!("no number: {text}\n{sql}"))
+    }
+
+    /// Starts a service of ours with further settings and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub fn service(&mut self, name: &str, further: &[(&str, &str)]) -> Service {
+        let mut environment = self.environment(&name.to_uppercase());
+        environment.extend(further.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+        let started = service::spec(name, self.dir.path()).and_then(|mut spec| {
+            spec.environment = environment;
+            let mut service = Service::start(spec)?;
+            service.wait_ready(PATIENCE)?;
+            Ok(service)
+        });
+        started.unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// Makes a topic with the partitions of the events topic.
+    ///
+    /// # Panics
+    /// When the broker refuses.
+    pub fn topic(&self, name: &str, partitions: u16) {
+        let client: AdminClient<DefaultClientContext> =
+            ClientConfig::new().set("bootstrap.servers", &self.brokers).create().expect("a client");
+        let topic = NewTopic::new(name, i32::from(partitions), TopicReplication::Fixed(1))
+            .set("message.timestamp.type", "LogAppendTime");
+        let tasks = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let made = tasks.block_on(client.create_topics([&topic], &AdminOptions::new()));
+        made.expect("the broker answers").remove(0).expect("the topic is made");
+    }
+
+    /// Waits until ClickHouse has merged what it wants to merge now, so that nobody pays for it later.
+    pub fn wait_for_merges(&mut self) {
+        let until = Instant::now() + PATIENCE;
+        let mut rests = 0;
+        while rests < 5 && Instant::now() < until {
+            rests = if self.number("SELECT count() FROM system.merges") == 0 { rests + 1 } else { 0 };
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    /// Waits until a query gives a number, and says when it did.
+    ///
+    /// # Panics
+    /// When it does not within `limit`.
+    pub fn until(&mut self, what: &str, sql: &str, wanted: u64, limit: Duration) -> Instant {
+        let began = Instant::now();
+        loop {
+            let found = self.number(sql);
+            if found >= wanted {
+                return Instant::now();
+            }
+            assert!(began.elapsed() < limit, "{what}: {found} of {wanted} after {limit:?}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn environment(&mut self, service: &str) -> Vec<(String, String)> {
+        let store = self.servers.clickhouse();
+        let departments = self.dir.path().join("departments.toml").display().to_string();
+        let mut pairs = vec![("ADMIN__LISTEN", "127.0.0.1:0".to_owned()), ("KAFKA__BROKERS", self.brokers.clone())];
+        if service == "COLLECTOR" {
+            pairs.push(("GRPC__LISTEN", "127.0.0.1:0".to_owned()));
+            pairs.push(("DEPARTMENTS__FILE", departments));
+        } else {
+            pairs.push(("CLICKHOUSE__URL", store.url().to_owned()));
+            pairs.push(("CLICKHOUSE__USER", store.user().to_owned()));
+            pairs.push(("CLICKHOUSE__PASSWORD", store.password().to_owned()));
+        }
+        if service == "GATEWAY" {
+            pairs.push(("HTTP__LISTEN", "127.0.0.1:0".to_owned()));
+        }
+        pairs.into_iter().map(|(key, value)| (format!("{service}_{key}"), value)).collect()
+    }
+}
+
+fn departments() -> String {
+    let entry = |lane: &simulator::tokens::Lane| {
+        let sum = dev::fetch::sha256_hex(lane.token.as_bytes());
+        format!("[[department]]\nid = \"{}\"\ntoken_sha256 = [\"{sum}\"]\n", lane.id)
+    };
+    lanes(&Catalogue::embedded()).iter().map(entry).collect()
+}
