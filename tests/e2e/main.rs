@@ -1,6 +1,7 @@
 //! Every end-to-end test in one binary: real Kafka, real ClickHouse, real processes, started once and shared.
 //!
 //! `cargo test --release --package tests --test e2e -- NAME` runs those whose name contains NAME.
+//! The logs of a run that failed stay in `target/e2e`; `E2E_KEEP_LOGS=1` keeps those of any run.
 
 mod aggregator;
 mod suite;
@@ -19,7 +20,7 @@ fn main() -> ExitCode {
     let skipped = suite::Skipped::default();
     let trials = suite::all().into_iter().map(|test| test.trial(&shared, &skipped)).collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
-    shared.close(conclusion.has_failed());
+    shared.close(conclusion.has_failed() || std::env::var_os("E2E_KEEP_LOGS").is_some());
     skipped.report();
     conclusion.exit_code()
 }

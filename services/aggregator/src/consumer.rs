@@ -131,12 +131,29 @@ pub fn one(topic: &str, partition: u16) -> TopicPartitionList {
     list
 }
 
-/// First offset that the log still has, and one past its last.
-///
-/// # Errors
-/// If the brokers do not answer.
-pub fn bounds(consumer: &Consumer, topic: &str, partition: u16) -> Result<(u64, u64), KafkaError> {
-    let limit = Duration::from_secs(5);
-    let (low, high) = consumer.fetch_watermarks(topic, i32::from(partition), limit)?;
-    Ok((low.max(0).cast_unsigned(), high.max(0).cast_unsigned()))
+/// Asks for the bounds of the log. On a connection of its own: on the consumer's a question waits behind a fetch, which
+/// the broker holds back until there is something.
+pub struct Bounds {
+    client: BaseConsumer,
+    topic: String,
+}
+
+impl Bounds {
+    /// Connects.
+    ///
+    /// # Errors
+    /// If the settings make no client.
+    pub fn new(kafka: &runtime::kafka::Config, topic: &str) -> Result<Self, KafkaError> {
+        Ok(Self { client: kafka.consumer("aggregator-bounds").create()?, topic: topic.to_owned() })
+    }
+
+    /// First offset that the log still has, and one past its last. Blocks for a round trip.
+    ///
+    /// # Errors
+    /// If the brokers do not answer.
+    pub fn of(&self, partition: u16) -> Result<(u64, u64), KafkaError> {
+        let limit = Duration::from_secs(5);
+        let (low, high) = self.client.fetch_watermarks(&self.topic, i32::from(partition), limit)?;
+        Ok((low.max(0).cast_unsigned(), high.max(0).cast_unsigned()))
+    }
 }

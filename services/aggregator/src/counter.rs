@@ -292,6 +292,12 @@ impl Counter {
         missing
     }
 
+    /// The cells that a later record needs if it is accepted; those that it does not need in the end do no harm.
+    #[must_use]
+    pub fn needs_ahead(&self, record: &Record) -> Vec<CellKey> {
+        self.missing(record, Outcome::Accepted)
+    }
+
     /// Every cell in which a record with this outcome is counted.
     fn for_each_key(&self, record: &Record, outcome: Outcome, mut each: impl FnMut(CellKey)) {
         let service = record.content.as_ref().map_or(ServiceNumber::UNKNOWN, |(event, _)| event.service);

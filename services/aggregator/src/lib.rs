@@ -17,6 +17,7 @@ pub mod schema;
 pub mod store;
 pub mod writer;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -56,9 +57,22 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
 
     health.not_ready("waiting for partitions");
     let consumer = consumer::join(&config.kafka, &config.group, &config.topics.events).context("consumer")?;
+    let bounds = Arc::new(consumer::Bounds::new(&config.kafka, &config.topics.events).context("bounds of the log")?);
     let tasks = tokio::runtime::Handle::current();
-    let wiring =
-        pipeline::Wiring { config, epoch, store, tasks, consumer, publisher, flushes, done, stall, health, metrics };
+    let wiring = pipeline::Wiring {
+        config,
+        epoch,
+        store,
+        tasks,
+        consumer,
+        bounds,
+        publisher,
+        flushes,
+        done,
+        stall,
+        health,
+        metrics,
+    };
     let counting = tokio::task::spawn_blocking(move || pipeline::run(wiring, &shutdown));
     let result = counting.await.context("the counting loop ended early")?;
     // What the writer still holds is counted again after the next start.

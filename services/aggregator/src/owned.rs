@@ -2,7 +2,7 @@
 //!
 //! Invariant: records are applied in the order of the log; none is applied while an earlier one waits.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use domain::cell::CellKey;
 use domain::outcome::Outcome;
@@ -26,7 +26,6 @@ pub struct Owned {
     /// The core.
     pub counter: Counter,
     waiting: VecDeque<Fetched>,
-    asked: bool,
     /// Taken from the broker no more until the waiting records are applied.
     pub is_paused: bool,
     /// The ledger's end of the last flush.
@@ -39,6 +38,8 @@ pub struct Owned {
 
 /// Records may wait up to this number before the partition is paused.
 const WAITING_MAX: usize = 20_000;
+/// One read asks for so many cells, and for those of one record more.
+const KEYS_MAX: usize = 20_000;
 
 /// What the loop has to do after records were offered.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,8 +48,8 @@ pub enum Next {
     Continue,
     /// Read these cells, then call [`Owned::install`].
     Read(Vec<CellKey>),
-    /// The record does not follow: look at the log's bounds and seek to the counter's next offset.
-    Seek,
+    /// The record does not follow: the partition must be taken up anew, from the store and the bounds of the log.
+    Gap,
     /// The source stops here.
     Stop(String),
 }
@@ -62,7 +63,6 @@ impl Owned {
             flushed_end: counter.ledger().applied_end,
             counter,
             waiting: VecDeque::new(),
-            asked: false,
             is_paused: false,
             published_end: next,
             oldest_received_ms: None,
@@ -88,7 +88,7 @@ impl Owned {
             return Next::Continue;
         }
         if fetched.record.offset > follows {
-            return Next::Seek;
+            return Next::Gap;
         }
         if !self.waiting.is_empty() {
             self.waiting.push_back(fetched);
@@ -97,11 +97,22 @@ impl Owned {
         match self.apply(&fetched, raw, each) {
             Next::Read(keys) => {
                 self.waiting.push_back(fetched);
-                self.asked = true;
                 Next::Read(keys)
             }
             next => next,
         }
+    }
+
+    /// What the next record needs, with what those behind it will need: one read for many of them.
+    fn ahead(&self, first: Vec<CellKey>) -> Vec<CellKey> {
+        let mut keys: BTreeSet<_> = first.into_iter().collect();
+        for fetched in &self.waiting {
+            keys.extend(self.counter.needs_ahead(&fetched.record));
+            if keys.len() >= KEYS_MAX {
+                break;
+            }
+        }
+        keys.into_iter().collect()
     }
 
     /// Takes the cells that were asked for and goes on with the waiting records.
@@ -113,14 +124,12 @@ impl Owned {
         each: &mut dyn FnMut(Outcome),
     ) -> Next {
         self.counter.install(cells, asked);
-        self.asked = false;
         while let Some(fetched) = self.waiting.pop_front() {
             match self.apply(&fetched, raw, each) {
                 Next::Continue => {}
                 Next::Read(keys) => {
                     self.waiting.push_front(fetched);
-                    self.asked = true;
-                    return Next::Read(keys);
+                    return Next::Read(self.ahead(keys));
                 }
                 other => return other,
             }
@@ -139,7 +148,7 @@ impl Owned {
                 Next::Continue
             }
             Ok(Step::Needs(keys)) => Next::Read(keys),
-            Err(Error::Gap { .. }) => Next::Seek,
+            Err(Error::Gap { .. }) => Next::Gap,
             Err(error @ Error::Rules { .. }) => Next::Stop(error.to_string()),
         }
     }

@@ -5,6 +5,7 @@
 //! picks up. While the store is away it keeps its partitions, holds a bounded number of records and then pauses.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use domain::cell::CellKey;
@@ -21,7 +22,7 @@ use runtime::shutdown::Shutdown;
 use tokio::sync::mpsc;
 
 use crate::config::Config;
-use crate::consumer::{self, Change, Consumer};
+use crate::consumer::{self, Bounds, Change, Consumer};
 use crate::counter::{Cell, Counter, Record};
 use crate::live::{Publisher, packs};
 use crate::metrics::{ByPartition, Metrics};
@@ -47,6 +48,8 @@ pub struct Wiring {
     pub tasks: tokio::runtime::Handle,
     /// Events.
     pub consumer: Consumer,
+    /// How far the log reaches.
+    pub bounds: Arc<Bounds>,
     /// Live topic.
     pub publisher: Publisher,
     /// To the writer: at most one flush waits there.
@@ -117,9 +120,8 @@ pub fn run(wiring: Wiring, shutdown: &Shutdown) -> Result<(), Stopped> {
             this.publish();
         }
         let is_due = flushed.elapsed() >= flush || this.raw.rows() >= this.wiring.config.counting.flush_rows_max;
-        if is_due && !this.is_flushing {
+        if is_due && !this.is_flushing && this.publish() {
             flushed = Instant::now();
-            this.publish();
             this.flush();
         }
         this.hold_back();
@@ -148,10 +150,7 @@ impl Loop {
                 Change::Assigned(partitions) => {
                     tracing::info!(?partitions, "partitions assigned; reading their state");
                     for partition in partitions {
-                        self.assignments += 1;
-                        self.slots.insert(partition, Slot::Reading(self.assignments));
-                        let asker = self.asker(partition, self.assignments);
-                        self.wiring.tasks.spawn(reader::resume(self.wiring.store.clone(), asker));
+                        self.take_up(partition);
                     }
                 }
                 Change::Revoked(partitions) => {
@@ -165,10 +164,20 @@ impl Loop {
         }
     }
 
+    /// Forgets what is in memory about a partition and reads its state. What was counted and is not yet in the store is
+    /// counted again.
+    fn take_up(&mut self, partition: u16) {
+        self.assignments += 1;
+        self.slots.insert(partition, Slot::Reading(self.assignments));
+        let asker = self.asker(partition, self.assignments);
+        let (store, bounds) = (self.wiring.store.clone(), Arc::clone(&self.wiring.bounds));
+        self.wiring.tasks.spawn(reader::resume(store, bounds, asker));
+    }
+
     fn take_answers(&mut self) -> Result<(), Stopped> {
         while let Ok(answer) = self.answers.1.try_recv() {
             match answer {
-                Answer::Resume { source, assignment, resume } => {
+                Answer::Resume { source, assignment, resume, bounds } => {
                     let partition = source.partition;
                     if !matches!(self.slots.get(&partition), Some(Slot::Reading(n)) if *n == assignment) {
                         continue;
@@ -178,7 +187,7 @@ impl Loop {
                     let (cells, ids) = counter.sizes();
                     tracing::info!(%source, start = counter.next(), cells, ids, "counting");
                     let mut owned = Owned::new(counter);
-                    self.position(&mut owned)?;
+                    self.position(&mut owned, bounds)?;
                     self.slots.insert(partition, Slot::Counting(assignment, Box::new(owned)));
                     self.tell_health();
                 }
@@ -203,14 +212,8 @@ impl Loop {
     }
 
     /// Puts the consumer where the counter stands and lets it run.
-    fn position(&self, owned: &mut Owned) -> Result<(), Stopped> {
+    fn position(&self, owned: &mut Owned, (low, high): (u64, u64)) -> Result<(), Stopped> {
         let source = owned.counter.source();
-        let (low, high) = loop {
-            match consumer::bounds(&self.wiring.consumer, self.topic(), source.partition) {
-                Ok(bounds) => break bounds,
-                Err(error) => tracing::warn!(%source, %error, "asking for the bounds of the log; trying again"),
-            }
-        };
         self.wiring.consumer.context().saw_log_end(source.partition, high);
         let next = owned.counter.next();
         if high < next {
@@ -281,25 +284,21 @@ impl Loop {
                 let asker = self.asker(partition, *assignment);
                 self.wiring.tasks.spawn(reader::cells(self.wiring.store.clone(), asker, keys));
             }
-            Next::Seek => {
-                if let Some(Slot::Counting(assignment, mut owned)) = self.slots.remove(&partition) {
-                    tracing::warn!(%source, next = owned.counter.next(), "a record is missing; reading on from here");
-                    if owned.is_clear() {
-                        self.position(&mut owned)?;
-                    }
-                    self.slots.insert(partition, Slot::Counting(assignment, owned));
-                }
+            Next::Gap => {
+                tracing::warn!(%source, "a record is missing; the partition is taken up anew");
+                self.take_up(partition);
             }
             Next::Stop(reason) => return Err(Stopped(reason)),
         }
         Ok(())
     }
 
-    /// Publishes what changed since the last tick, and how far each source has come.
-    fn publish(&mut self) {
+    /// Publishes what changed since the last tick, and how far each source has come. Says whether everything counted is
+    /// on its way; while older packs wait for room it is not, and must not go to the store either.
+    fn publish(&mut self) -> bool {
         if self.wiring.publisher.is_full() {
             self.packs = self.wiring.publisher.publish([]);
-            return;
+            return false;
         }
         let stalled = self.wiring.stall.reason();
         let now = now_ms();
@@ -313,6 +312,7 @@ impl Loop {
                 self.wiring.metrics.received_to_cell.observe((now - received).max(0) as f64 / 1_000.0);
             }
         }
+        true
     }
 
     /// Hands everything counted to the writer.
@@ -448,10 +448,12 @@ impl Loop {
                 if is_last_sent {
                     break;
                 }
-                self.flush();
-                is_last_sent = true;
-                if !self.is_flushing {
-                    break;
+                if self.publish() {
+                    self.flush();
+                    is_last_sent = true;
+                    if !self.is_flushing {
+                        break;
+                    }
                 }
             }
             // Keeps callbacks and heartbeats going.

@@ -1,5 +1,6 @@
-//! Reads from the store that the counting loop asks for; each is repeated until it is answered.
+//! Reads that the counting loop asks for, from the store and about the log; each is repeated until it is answered.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::cell::CellKey;
@@ -9,9 +10,11 @@ use runtime::backoff::Backoff;
 use runtime::clickhouse::Store;
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::consumer::Bounds;
 use crate::counter::{Cell, Resume};
 use crate::store;
 use crate::writer::Stall;
+use rdkafka::error::KafkaError;
 
 /// What a read brings back.
 #[derive(Debug)]
@@ -24,6 +27,8 @@ pub enum Answer {
         assignment: u64,
         /// Its rules and its state.
         resume: Box<(Book, Resume)>,
+        /// First offset that the log still has, and one past its last; read after the state.
+        bounds: (u64, u64),
     },
     /// Older cells.
     Cells {
@@ -53,18 +58,23 @@ pub struct Asker {
     pub answers: UnboundedSender<Answer>,
 }
 
-/// Reads rules and state of a source.
-pub async fn resume(store: Store, asker: Asker) {
+/// Reads rules and state of a source, then the bounds of its log.
+pub async fn resume(store: Store, bounds: Arc<Bounds>, asker: Asker) {
     let mut patience = Patience::new(&asker);
     let source = asker.source;
     loop {
         let read = async {
             let book = store::book(&store, source).await?;
             let resume = store::resume(&store, source, &book).await?;
-            Ok(Box::new((book, resume)))
+            let bounds = Arc::clone(&bounds);
+            let bounds = tokio::task::spawn_blocking(move || bounds.of(source.partition)).await;
+            let bounds = bounds.expect("asking for bounds does not panic")?;
+            Ok((Box::new((book, resume)), bounds))
         };
         match read.await {
-            Ok(resume) => return patience.answer(Answer::Resume { source, assignment: asker.assignment, resume }),
+            Ok((resume, bounds)) => {
+                return patience.answer(Answer::Resume { source, assignment: asker.assignment, resume, bounds });
+            }
             Err(error) => {
                 if !patience.try_again(error).await {
                     return;
@@ -82,10 +92,35 @@ pub async fn cells(store: Store, asker: Asker, asked: Vec<CellKey>) {
         match store::cells(&store, source, &asked).await {
             Ok(cells) => return patience.answer(Answer::Cells { source, assignment, cells, asked }),
             Err(error) => {
-                if !patience.try_again(error).await {
+                if !patience.try_again(error.into()).await {
                     return;
                 }
             }
+        }
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    #[error("asking for the bounds of the log: {0}")]
+    Kafka(#[from] KafkaError),
+}
+
+impl Error {
+    fn is_retryable(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_retryable(),
+            Self::Kafka(_) => true,
+        }
+    }
+
+    const fn stall(&self) -> &'static str {
+        match self {
+            Self::Store(_) => "the store does not answer",
+            Self::Kafka(_) => "the brokers do not answer",
         }
     }
 }
@@ -108,12 +143,12 @@ impl<'a> Patience<'a> {
         let _ = self.asker.answers.send(answer);
     }
 
-    async fn try_again(&mut self, error: store::Error) -> bool {
+    async fn try_again(&mut self, error: Error) -> bool {
         if !error.is_retryable() {
             let _ = self.asker.answers.send(Answer::Stop(error.to_string()));
             return false;
         }
-        self.asker.stall.set(Some("the store does not answer".into()));
+        self.asker.stall.set(Some(error.stall().into()));
         tracing::warn!(source = %self.asker.source, %error, tries = self.backoff.tries(), "reading state; trying again");
         tokio::time::sleep(self.backoff.next_wait()).await;
         true

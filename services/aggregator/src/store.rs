@@ -3,7 +3,7 @@
 //! Invariant: the ledger is read first and everything else after it. What is read later may include more records than
 //! the ledger, never fewer; the applied offset of each cell and the bound on the ids make the surplus harmless.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use clickhouse::Row;
 use domain::cell::{CellKey, Counts, Dimension, Measures, Slice, Views};
@@ -234,31 +234,40 @@ async fn resident_cells(store: &Store, source: Source, resident: Resident) -> Re
 /// # Errors
 /// ClickHouse.
 pub async fn cells(store: &Store, source: Source, keys: &[CellKey]) -> Result<Vec<Cell>, Error> {
-    let mut by_table: BTreeMap<&str, Vec<&CellKey>> = BTreeMap::new();
+    let wanted: HashSet<_> = keys.iter().collect();
+    let mut by_table: BTreeMap<(&str, Period), BTreeSet<(u32, u16)>> = BTreeMap::new();
     for key in keys {
-        by_table.entry(rows::table_of(key)).or_default().push(key);
+        by_table.entry((rows::table_of(key), key.period)).or_default().insert((key.index, key.service.0));
     }
     let mut cells = Vec::new();
-    for (table, keys) in by_table {
-        let period = keys[0].period;
+    for ((table, period), places) in by_table {
         let name = table.trim_start_matches("unmerged_");
         let found = FAMILIES.iter().find(|f| name.starts_with(f.table) && !f.table.is_empty());
         let family = found.unwrap_or(&FAMILIES[0]);
-        let pairs: Vec<String> = keys
-            .iter()
-            .map(|key| match period {
-                Period::Day => format!("(toDate({}), {})", key.index, key.service.0),
-                _ => format!("(fromUnixTimestamp({}), {})", period.start_ms(key.index) / 1_000, key.service.0),
-            })
-            .collect();
-        let time = if period == Period::Day { "d" } else { "t" };
-        let condition = format!("({time}, service) IN ({})", pairs.join(", "));
-        let query = bound(store, &family.sql(period, &condition), source);
-        let rows: Vec<Stored> = store.rows("reading older cells", query).await?;
-        let read = rows.into_iter().filter_map(|row| row.into_cell(family, period));
-        cells.extend(read.filter(|cell| keys.contains(&&cell.key)));
+        let places: Vec<_> = places.into_iter().collect();
+        for places in places.chunks(PLACES_MAX) {
+            let query = bound(store, &family.sql(period, &among(period, places)), source);
+            let rows: Vec<Stored> = store.rows("reading older cells", query).await?;
+            let read = rows.into_iter().filter_map(|row| row.into_cell(family, period));
+            cells.extend(read.filter(|cell| wanted.contains(&cell.key)));
+        }
     }
     Ok(cells)
+}
+
+/// A query names at most so many periods of services: ClickHouse takes 256 KiB of text.
+const PLACES_MAX: usize = 4_000;
+
+fn among(period: Period, places: &[(u32, u16)]) -> String {
+    let pairs: Vec<String> = places
+        .iter()
+        .map(|(index, service)| match period {
+            Period::Day => format!("({index},{service})"),
+            _ => format!("({},{service})", period.start_ms(*index) / 1_000),
+        })
+        .collect();
+    let time = if period == Period::Day { "d" } else { "t" };
+    format!("({time}, service) IN ({})", pairs.join(","))
 }
 
 /// An accepted event in raw.

@@ -91,7 +91,7 @@ impl Worker {
             4 => self.packs.push_back(counter.take_changed()),
             5 => {
                 if let Some(pack) = self.packs.pop_front() {
-                    world.publish(pack);
+                    world.publish(&pack);
                 }
             }
             _ if self.flush.is_empty() => self.begin_flush(counter, rng),
@@ -133,10 +133,10 @@ impl Worker {
             Some(Effect::Raw(rows)) => world.insert_raw(&rows),
             Some(Effect::AwaitLive) => {
                 for pack in self.packs.drain(..) {
-                    world.publish(pack);
+                    world.publish(&pack);
                 }
             }
-            Some(Effect::Cell(cell)) => world.insert_cell(cell),
+            Some(Effect::Cell(cell)) => world.insert_cell(&cell),
             Some(Effect::Ledger(ledger)) => world.insert_ledger(&ledger),
             None => {}
         }

@@ -59,7 +59,7 @@ impl World {
     }
 
     /// An insert of a version of a cell.
-    pub(crate) fn insert_cell(&mut self, cell: Cell) {
+    pub(crate) fn insert_cell(&mut self, cell: &Cell) {
         merge(&mut self.store.cells, cell);
     }
 
@@ -74,7 +74,7 @@ impl World {
     }
 
     /// A pack reaches the gateways: the larger version wins, registers always merge.
-    pub(crate) fn publish(&mut self, cells: Vec<Cell>) {
+    pub(crate) fn publish(&mut self, cells: &[Cell]) {
         for cell in cells {
             merge(&mut self.live, cell);
         }
@@ -93,7 +93,7 @@ impl World {
     }
 }
 
-fn merge(cells: &mut BTreeMap<CellKey, Cell>, cell: Cell) {
+fn merge(cells: &mut BTreeMap<CellKey, Cell>, cell: &Cell) {
     let stored = cells.entry(cell.key).or_insert_with(|| Cell {
         key: cell.key,
         measures: Measures::empty(cell.key.slice),
