@@ -44,7 +44,7 @@ pub fn services_page(list: &ServiceList) -> String {
         }
         div.scrollx data-island="services" {
             @if list.services.is_empty() { p { "No service is called that. Try one word of its name, or the abbreviation of its department." } }
-            @else { (services_table(&list.services, &list.context, Columns { ranked: false, live_minutes: false })) }
+            @else { (services_table(&list.services, &list.context, Columns { ranked: false, drawn: false, live_minutes: false })) }
         }
         (foot(None, "/api/v1/services", &html! { b { "Counted" } ", today provisional. Order as of " span data-part="island-age" { (clock::hm(list.context.edge_ms())) } }))
     };
@@ -80,7 +80,7 @@ pub fn department_page(d: &DepartmentPage) -> String {
             header { h2 { "Its services" } p.sub { "Most transactions today first; those without a figure last." } }
             div.scrollx data-island="services" {
                 @if d.services.is_empty() { p { "This department has no service in the catalogue." } }
-                @else { (services_table(&d.services, &d.context, Columns { ranked: false, live_minutes: true })) }
+                @else { (services_table(&d.services, &d.context, Columns { ranked: false, drawn: true, live_minutes: true })) }
             }
             (foot(None, "/api/v1/services", &html! { b { "Counted" } ", today provisional. Order as of " span data-part="island-age" { (clock::hm(d.context.edge_ms())) } }))
         }

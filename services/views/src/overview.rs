@@ -262,7 +262,7 @@ fn busiest(o: &Overview) -> Markup {
             }
             div.scrollx data-island="busiest" {
                 @if o.services.is_empty() { p { span.miss data-m="none" { "no events yet" } } }
-                @else { (services_table(&o.services, &o.context, Columns { ranked: true, live_minutes: false })) }
+                @else { (services_table(&o.services, &o.context, Columns { ranked: true, drawn: true, live_minutes: false })) }
             }
             (foot(None, API, &html! { b { "Counted" } ", today provisional" }))
         }

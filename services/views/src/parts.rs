@@ -13,6 +13,11 @@ pub(crate) fn icon(name: &str) -> Markup {
     html! { svg.i aria-hidden="true" { use href=(format!("#i-{name}")) {} } }
 }
 
+/// Said for a missing figure of today, unless a figure says otherwise; `web/paint.js` says the same.
+const NONE_TODAY: &str = "no events yet";
+/// Said for a missing figure of a minute.
+const NONE: &str = "none";
+
 /// Where a live figure stands and what it shows.
 pub(crate) struct Figure<'a> {
     /// Which: the key of the live topic and `today`, `last` or `open`, such as `all/today`.
@@ -25,19 +30,20 @@ pub(crate) struct Figure<'a> {
 
 impl<'a> Figure<'a> {
     pub(crate) fn today(name: &'a str, value: Option<u64>) -> Self {
-        Self { name, value, none: "no events yet" }
+        Self { name, value, none: NONE_TODAY }
     }
 
     pub(crate) fn minute(name: &'a str, value: Option<u64>) -> Self {
-        Self { name, value, none: "none" }
+        Self { name, value, none: NONE }
     }
 
     /// `<span>` with the exact figure, or the words.
     pub(crate) fn span(&self, class: &str) -> Markup {
-        let none = self.value.is_none().then_some("none");
+        let missing = self.value.is_none().then_some("none");
+        let usual = if self.name.ends_with("/today") { NONE_TODAY } else { NONE };
         html! {
-            span class=[(!class.is_empty()).then_some(class)] data-figure=(self.name) data-none=(self.none)
-                data-value=[self.value] data-m=[none] {
+            span class=[(!class.is_empty()).then_some(class)] data-figure=(self.name)
+                data-none=[(self.none != usual).then_some(self.none)] data-value=[self.value] data-m=[missing] {
                 (self.value.map_or_else(|| self.none.to_owned(), format::exact))
             }
         }

@@ -14,32 +14,33 @@ use crate::{clock, format};
 pub(crate) struct Columns {
     /// The order is a rank.
     pub(crate) ranked: bool,
+    /// The last hour is drawn.
+    pub(crate) drawn: bool,
     /// The page's topic carries the services' minutes, so that the script can draw them.
     pub(crate) live_minutes: bool,
 }
 
-/// A table of services, in the order given. The last hour is drawn where the minutes are there.
+/// A table of services, in the order given.
 pub(crate) fn services_table(rows: &[ServiceRow], context: &Context, columns: Columns) -> Markup {
-    let drawn = rows.iter().any(|row| !row.live.minutes.is_empty());
     html! {
         table.ttop role="table" {
             thead { tr {
                 @if columns.ranked { th.n.rk scope="col" { span.vh { "Rank" } } }
                 th scope="col" { "Service" } th.dp scope="col" { "Department" } th.n scope="col" { "Last minute" }
-                @if drawn { th.draw scope="col" { "Last 60 minutes" } }
+                @if columns.drawn { th.draw scope="col" { "Last 60 minutes" } }
                 th.st scope="col" { "State" } th.n.td scope="col" { "Today so far" }
             } }
             tbody { @for (i, row) in rows.iter().enumerate() {
                 tr {
                     @if columns.ranked { td.n.rk { (i + 1) } }
-                    (service_cells(row, context, columns, drawn))
+                    (service_cells(row, context, columns))
                 }
             } }
         }
     }
 }
 
-fn service_cells(row: &ServiceRow, context: &Context, columns: Columns, drawn: bool) -> Markup {
+fn service_cells(row: &ServiceRow, context: &Context, columns: Columns) -> Markup {
     let service = &row.service;
     let key = format!("service:{}", service.id);
     let (last, today) = (format!("{key}/last"), format!("{key}/today"));
@@ -47,7 +48,7 @@ fn service_cells(row: &ServiceRow, context: &Context, columns: Columns, drawn: b
         th scope="row" { a href=(format!("/services/{}", service.id)) { (service.name) } }
         td.dp { span class=(format!("sw1 b{}", colour(&service.department))) {} (service.department.short_name) }
         td.n.p2 { b { (Figure::minute(&last, row.live.last_minute).span("")) } }
-        @if drawn { td.draw.p3 { (spark(&row.live.minutes, columns.live_minutes.then_some(&key), 190)) } }
+        @if columns.drawn { td.draw.p3 { (spark(&row.live.minutes, columns.live_minutes.then_some(&key), 190)) } }
         td.st.p4 { (state(row, context)) }
         td.n.td { (Figure::today(&today, row.live.today).span("")) }
     }

@@ -84,6 +84,14 @@ function all(selector) {
   return [...document.querySelectorAll(selector)].map((element) => /** @type {HTMLElement} */ (element));
 }
 
+/**
+ * What is said for a missing figure.
+ * @param {HTMLElement} element
+ */
+function none(element) {
+  return element.dataset.none ?? (element.dataset.figure?.endsWith("/today") ? "no events yet" : "none");
+}
+
 /** What a page shows live. Made anew when parts of the page are replaced. */
 export class Painter {
   figures = all("[data-figure]");
@@ -108,7 +116,7 @@ export class Painter {
     for (const element of this.figures) {
       const value = this.#value(element.dataset.figure ?? "", now);
       if (value === null && !steady) continue;
-      writeFigure(element, value, value === null ? (element.dataset.none ?? "none") : exact(value));
+      writeFigure(element, value, value === null ? none(element) : exact(value));
     }
     for (const element of this.rates) {
       const value = this.#value(element.dataset.perSecond ?? "", now);

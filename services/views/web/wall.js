@@ -243,8 +243,9 @@ class Wall {
 
   /** @param {import("./paint.js").Periods} at */
   #day(at) {
-    if (this.drawn === at.minute) return;
-    this.drawn = at.minute;
+    const drawn = `${at.today} ${at.minute}`;
+    if (this.drawn === drawn) return;
+    this.drawn = drawn;
     const date = at.today.slice(2);
     const start = dayStart(date);
     const minutes = (dayStart(dayAfter(date, 1)) - start) / 60_000;
