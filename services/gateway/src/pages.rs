@@ -89,14 +89,10 @@ pub async fn department(State(site): Shared, Path(id): Path<String>, headers: He
 }
 
 /// `/assets/{name}`
-pub async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
+pub async fn asset(State(site): Shared, Path(name): Path<String>, headers: HeaderMap) -> Response {
     let Some(asset) = views::asset(&name) else { return StatusCode::NOT_FOUND.into_response() };
-    let same = headers.get(header::IF_NONE_MATCH).is_some_and(|tag| tag.as_bytes() == asset.etag.as_bytes());
-    let kept = [(header::ETAG, asset.etag), (header::CACHE_CONTROL, views::assets::CACHE_CONTROL.to_owned())];
-    if same {
-        return (StatusCode::NOT_MODIFIED, kept).into_response();
-    }
-    (kept, [(header::CONTENT_TYPE, asset.content_type)], asset.bytes.into_owned()).into_response()
+    let make = || Rendered::new(asset.content_type, asset.bytes.into_owned());
+    site.held.get_or(&format!("/assets/{name}"), make).answer(&headers, views::assets::CACHE_CONTROL)
 }
 
 /// Every other address.

@@ -4,12 +4,15 @@
 //! as much as one reader. Errors are not held.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::io::Write as _;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use views::figures::Context;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -23,6 +26,9 @@ use crate::world::World;
 const HELD_FOR: Duration = Duration::from_millis(750);
 /// So many answers are held.
 const HELD_MAX: usize = 256;
+
+/// Shorter answers are not worth compressing.
+const ZIPPED_MIN: usize = 1_024;
 
 /// Media types of answers.
 pub const HTML: &str = "text/html; charset=utf-8";
@@ -43,7 +49,7 @@ pub struct Site {
     pub labels: Labels,
     /// For the page about the data.
     pub rules: RulesInForce,
-    /// Whether addresses are served over TLS is up to the proxy in front; answers do not depend on it.
+    /// Answers that were just made.
     pub held: Held,
 }
 
@@ -69,21 +75,27 @@ impl Site {
     }
 }
 
-/// An answer as it is sent.
+/// An answer as it is sent; compressed once, if anybody asks for that.
 #[derive(Debug, Clone)]
 pub struct Rendered {
+    content: Arc<Content>,
+}
+
+#[derive(Debug)]
+struct Content {
     body: Bytes,
+    zipped: OnceLock<Bytes>,
     etag: HeaderValue,
     kind: &'static str,
 }
 
 impl Rendered {
-    /// An answer with its entity tag.
+    /// An answer with its entity tag: weak, since it stands for the compressed form too.
     #[must_use]
     pub fn new(kind: &'static str, body: impl Into<Bytes>) -> Self {
         let body = body.into();
-        let etag = HeaderValue::from_str(&format!("\"{:032x}\"", xxh3_128(&body))).expect("hexadecimal digits");
-        Self { body, etag, kind }
+        let etag = HeaderValue::from_str(&format!("W/\"{:032x}\"", xxh3_128(&body))).expect("hexadecimal digits");
+        Self { content: Arc::new(Content { body, zipped: OnceLock::new(), etag, kind }) }
     }
 
     /// JSON of a value.
@@ -92,23 +104,50 @@ impl Rendered {
         Self::new(JSON, serde_json::to_vec(value).expect("figures are plain values"))
     }
 
-    /// The answer to a request with these headers: the whole, or that nothing has changed.
+    /// The answer to a request with these headers: the whole, compressed where that is accepted and worth it, or that
+    /// nothing has changed.
     #[must_use]
     pub fn answer(&self, request: &HeaderMap, cache: &'static str) -> Response {
-        let known = request.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-        let same = known.flat_map(|list| list.split(',')).any(|tag| {
-            let tag = tag.trim();
-            tag == "*" || tag.trim_start_matches("W/").as_bytes() == self.etag.as_bytes()
-        });
-        let mut answer = if same {
+        let content = &*self.content;
+        let tag = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+        let own = content.etag.to_str().map(tag).unwrap_or_default();
+        let mut answer = if listed(request, &header::IF_NONE_MATCH, |known| known == "*" || tag(known) == own) {
             StatusCode::NOT_MODIFIED.into_response()
         } else {
-            ([(header::CONTENT_TYPE, self.kind)], self.body.clone()).into_response()
+            content.whole(listed(request, &header::ACCEPT_ENCODING, accepts_gzip))
         };
-        answer.headers_mut().insert(header::ETAG, self.etag.clone());
-        answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+        let headers = answer.headers_mut();
+        headers.insert(header::ETAG, content.etag.clone());
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+        headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
         answer
     }
+}
+
+impl Content {
+    fn whole(&self, zip: bool) -> Response {
+        if !zip || self.body.len() < ZIPPED_MIN || self.kind.starts_with("font/") {
+            return ([(header::CONTENT_TYPE, self.kind)], self.body.clone()).into_response();
+        }
+        let zipped = self.zipped.get_or_init(|| {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+            encoder.write_all(&self.body).expect("a vector takes everything");
+            encoder.finish().expect("a vector takes everything").into()
+        });
+        ([(header::CONTENT_TYPE, self.kind), (header::CONTENT_ENCODING, "gzip")], zipped.clone()).into_response()
+    }
+}
+
+/// Whether an item of a list in a header is what is looked for.
+fn listed(request: &HeaderMap, name: &HeaderName, is: impl Fn(&str) -> bool) -> bool {
+    let values = request.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|list| list.split(',')).any(|item| is(item.trim()))
+}
+
+fn accepts_gzip(item: &str) -> bool {
+    let mut parts = item.split(';').map(str::trim);
+    let refused = |weight: &str| matches!(weight, "q=0" | "q=0.0" | "q=0.00" | "q=0.000");
+    parts.next() == Some("gzip") && !parts.any(refused)
 }
 
 /// Answers by address, for less than a second.

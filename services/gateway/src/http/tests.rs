@@ -258,9 +258,20 @@ async fn an_unchanged_answer_costs_no_body() {
     let (_, asset_head, _) = server.get(&address.unwrap()).await;
     assert!(asset_head.contains("immutable"), "{asset_head}");
     let tag = head.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap().to_owned();
-    let (status, _, body) = server.get_with("/", &format!("If-None-Match: W/\"x\", {tag}\r\n")).await;
+    let strong = tag.trim_start_matches("w/");
+    let (status, _, body) = server.get_with("/", &format!("If-None-Match: W/\"x\", {strong}\r\n")).await;
     assert_eq!((status, body.as_str()), (304, ""));
     assert_eq!(server.get_with("/", "If-None-Match: \"x\"\r\n").await.0, 200);
+}
+
+#[tokio::test]
+async fn long_answers_are_compressed_for_those_who_accept_it() {
+    let server = Server::start().await;
+    let (_, head, zipped) = server.get_with("/services", "Accept-Encoding: br, gzip;q=0.8\r\n").await;
+    assert!(head.contains("content-encoding: gzip") && head.contains("vary: accept-encoding"), "{head}");
+    let (_, head, plain) = server.get_with("/services", "Accept-Encoding: gzip;q=0, identity\r\n").await;
+    assert!(!head.contains("content-encoding"), "{head}");
+    assert!(zipped.len() * 4 < plain.len(), "{} against {}", zipped.len(), plain.len());
 }
 
 #[tokio::test]
