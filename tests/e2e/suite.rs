@@ -59,7 +59,7 @@ impl Test {
 
 /// All of them; the long ones first.
 pub(crate) fn all() -> Vec<Test> {
-    let modules = [crate::aggregator::tests];
+    let modules = [crate::aggregator::tests, crate::pipeline::tests];
     modules.into_iter().flat_map(|tests| tests()).collect()
 }
 

@@ -6,10 +6,13 @@
 
 pub mod check;
 pub mod events;
+pub mod expect;
 pub mod log;
 pub mod metrics;
+pub mod sender;
 pub mod shared;
 pub mod sql;
 pub mod stack;
 pub mod truth;
 pub mod until;
+pub mod viewer;

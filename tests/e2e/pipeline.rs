@@ -1,0 +1,62 @@
+//! The whole way: events through gRPC, figures in the store and on the socket, and the truth.
+
+use tests::check;
+use tests::events::{Mix, WIDE};
+use tests::expect;
+use tests::sender::Senders;
+use tests::shared::Shared;
+use tests::stack::Stack;
+use tests::truth::Truth;
+use tests::until::PATIENCE;
+use tests::viewer::Viewer;
+
+use crate::suite::Test;
+
+pub(crate) fn tests() -> Vec<Test> {
+    vec![Test::new("pipeline::through_grpc_store_and_socket_equal_the_truth", store_and_socket_equal_the_truth)]
+}
+
+/// A service with a partition of its own, one that is spread, and a sandbox.
+const TOPICS: [&str; 6] = [
+    "overview",
+    "wall",
+    "department:hmrc",
+    "service:hmrc-stamp-duty-reserve-tax",
+    "service:ago-bona-vacantia-referrals-of-estates-company-assets",
+    "service:sandbox-hmrc",
+];
+
+fn store_and_socket_equal_the_truth(shared: &Shared) {
+    let stack = Stack::new(shared, "pipeline");
+    stack.provision();
+    let (mut collector, mut aggregator, mut gateway) = (stack.collector(), stack.aggregator(1), stack.gateway());
+    let senders = Senders::new(&stack, collector.grpc());
+    let early = Viewer::connect(gateway.http(), &TOPICS);
+    let mut truth = Truth::default();
+    let mut mix = Mix::new(11, "pipeline");
+    for _ in 0..8 {
+        let events = mix.with_repeats(1_500, 10);
+        senders.send_all(&events, PATIENCE);
+        truth.take(&events);
+    }
+    let late = Viewer::connect(gateway.http(), &TOPICS);
+    for topic in TOPICS {
+        expect::shown(&truth, &early, topic);
+        expect::shown(&truth, &late, topic);
+    }
+    assert!(early.fold("overview").ticks > 3, "the early viewer was shown ticks");
+    check::exact(&truth, &stack.sql(), PATIENCE);
+    // A gateway that starts anew shows the same.
+    let epoch = late.fold("overview").epoch;
+    assert_eq!(gateway.stop(), "code 0");
+    let mut gateway = stack.gateway();
+    let again = Viewer::connect(gateway.http(), &TOPICS);
+    for topic in TOPICS {
+        expect::shown(&truth, &again, topic);
+    }
+    assert_ne!(again.fold("overview").epoch, epoch);
+    let _ = WIDE;
+    for service in [&mut collector, &mut aggregator, &mut gateway] {
+        assert_eq!(service.stop(), "code 0", "{}", service.name());
+    }
+}

@@ -1,0 +1,140 @@
+//! What viewers must be shown, from the truth: every key and period of a topic with its value.
+
+use std::collections::BTreeMap;
+
+use domain::time::Period;
+use runtime::clock::now_ms;
+
+use crate::truth::{Counts, Truth};
+use crate::until::{PATIENCE, until};
+use crate::viewer::{Fold, Viewer};
+
+/// By key and period, as in frames.
+pub type Values = BTreeMap<(String, String), i64>;
+
+/// From here on a service number is a sandbox.
+const FIRST_SANDBOX: u16 = 60_000;
+const CHANNELS: [&str; 8] = ["", "digital", "assisted_digital", "api", "phone", "post", "face_to_face", "other"];
+const STAGES: [&str; 4] = ["started", "completed", "failed", "abandoned"];
+
+/// Every value that a topic may ever show.
+///
+/// # Panics
+/// When the test names no topic.
+#[must_use]
+pub fn values(truth: &Truth, topic: &str) -> Values {
+    let mut values = Values::new();
+    for period in Period::ALL {
+        for ((start, service, channel), counts) in truth.figures(period).counts {
+            let at = period_name(period, start);
+            let mut add = |key: String, n: i64| *values.entry((key, at.clone())).or_default() += n;
+            let (completed, id) = (counts.stages[1], truth.id(service));
+            let department = truth.department(service);
+            match topic.split_once(':') {
+                None if service >= FIRST_SANDBOX => {}
+                None => {
+                    add("all".into(), completed);
+                    add(format!("service:{id}"), completed);
+                    if topic == "overview" {
+                        add(format!("department:{department}"), completed);
+                        add_parts(&mut add, channel, &counts);
+                    }
+                }
+                Some(("service", wanted)) if wanted == id => add_service(&mut add, channel, &counts),
+                Some(("department", wanted)) if wanted == department && service < FIRST_SANDBOX => {
+                    add("all".into(), completed);
+                    add(format!("service:{id}"), completed);
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    values
+}
+
+fn add_parts(add: &mut impl FnMut(String, i64), channel: u8, counts: &Counts) {
+    add("all:started".into(), counts.stages[0]);
+    if (1..=3).contains(&channel) {
+        add("all:completed_digital".into(), counts.stages[1]);
+    }
+    add("all:rated".into(), counts.ratings.values().sum());
+    add("all:rating_sum".into(), counts.ratings.iter().map(|(rating, n)| i64::from(*rating) * n).sum());
+}
+
+fn add_service(add: &mut impl FnMut(String, i64), channel: u8, counts: &Counts) {
+    for (stage, n) in STAGES.into_iter().zip(counts.stages) {
+        add(stage.into(), n);
+    }
+    if channel > 0 {
+        add(format!("completed:{}", CHANNELS[usize::from(channel)]), counts.stages[1]);
+    }
+    for (rating, n) in &counts.ratings {
+        add(format!("rating:{rating}"), *n);
+    }
+}
+
+fn period_name(period: Period, start: i64) -> String {
+    match period {
+        Period::Minute => format!("m:{start}"),
+        Period::Hour => format!("h:{start}"),
+        Period::Day => format!("d:{}", domain::time::Day(start as i32)),
+    }
+}
+
+/// What is wrong with what a viewer is shown of a topic: a value that differs, or one that must be there and is not.
+#[must_use]
+pub fn differences(truth: &Truth, topic: &str, fold: &Fold) -> Vec<String> {
+    let want = values(truth, topic);
+    let mut found = Vec::new();
+    // What needs other knowledge than counts of transactions and ratings.
+    let is_other = |key: &str| ["views", "visitors", "all:completed_started"].contains(&key);
+    for ((key, period), value) in fold.values.iter().filter(|((key, _), _)| !is_other(key)) {
+        let wanted = want.get(&(key.clone(), period.clone())).copied().unwrap_or(0);
+        if wanted != *value {
+            found.push(format!("{topic}: {key} {period}: wanted {wanted}, shown {value}"));
+        }
+    }
+    for ((key, period), wanted) in &want {
+        let is_shown = fold.values.contains_key(&(key.clone(), period.clone()));
+        if *wanted > 0 && !is_shown && must_show(truth, topic, key, period, &fold.today) {
+            found.push(format!("{topic}: {key} {period}: wanted {wanted}, not shown"));
+        }
+    }
+    found
+}
+
+/// Whether a period is one that a topic shows, well inside its window.
+fn must_show(truth: &Truth, topic: &str, key: &str, period: &str, today: &str) -> bool {
+    let Some((kind, rest)) = period.split_once(':') else { return false };
+    let is_service_of_all = key.starts_with("service:") && !topic.starts_with("department:");
+    // Only the six tiles of the wall show services.
+    if topic == "wall" && is_service_of_all {
+        return false;
+    }
+    if kind == "d" {
+        return rest == today;
+    }
+    let start_ms = rest.parse::<i64>().expect("seconds") * 1_000;
+    let is_today = truth.day(start_ms).1 == today;
+    match (kind, topic) {
+        ("h", topic) => topic.starts_with("service:") && is_today && start_ms <= now_ms(),
+        (_, "wall") => is_today && start_ms <= now_ms(),
+        _ => !is_service_of_all && !key.starts_with("all:") && (now_ms() - 58 * 60_000..=now_ms()).contains(&start_ms),
+    }
+}
+
+/// Waits until a viewer is shown the truth of a topic, no more and no less.
+///
+/// # Panics
+/// When it is not in time, with what differs.
+pub fn shown(truth: &Truth, viewer: &Viewer, topic: &str) {
+    until(&format!("{topic} shows the truth"), PATIENCE, || {
+        let fold = viewer.fold(topic);
+        if fold.seq.is_none() {
+            return Err(format!("no frame yet; refused: {:?}", viewer.seen().errors));
+        }
+        let found = differences(truth, topic, &fold);
+        let some = || found.iter().take(8).cloned().collect::<Vec<_>>().join("\n");
+        if found.is_empty() { Ok(()) } else { Err(format!("{} differences:\n{}", found.len(), some())) }
+    });
+}
