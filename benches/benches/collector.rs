@@ -56,6 +56,7 @@ fn main() {
         let few = calls(&mut mix, events / 4, batch);
         measure(&tasks, &clients, few, &collector, broker);
     }
+    streamed(&tasks, &clients[0], calls(&mut mix, events, BATCH));
     let log = collector.log();
     let ended = collector.stop();
     assert_eq!(ended, "code 0", "the collector stops in order: {}", dev::child::tail(&log, 10));
@@ -179,6 +180,50 @@ fn round(tasks: &tokio::runtime::Runtime, clients: &[CollectorClient<Channel>], 
         let done = futures::stream::iter(sent).buffer_unordered(CALLS);
         done.map(|took: Result<Duration, _>| took.expect("a call does not panic").as_secs_f64() * 1e3).collect().await
     })
+}
+
+/// The same over a stream for each department, as a sender with much to say does it.
+fn streamed(tasks: &tokio::runtime::Runtime, client: &CollectorClient<Channel>, calls: Vec<Call>) {
+    let events: usize = calls.iter().map(|(_, request)| request.events.len()).sum();
+    let mut lanes: Vec<(MetadataValue<Ascii>, Vec<PublishRequest>)> = Vec::new();
+    for (token, request) in calls {
+        match lanes.iter_mut().find(|(known, _)| *known == token) {
+            Some((_, batches)) => batches.push(request),
+            None => lanes.push((token, vec![request])),
+        }
+    }
+    let streams = lanes.len();
+    let began = Instant::now();
+    let accepted: usize = tasks.block_on(async {
+        let all = lanes.into_iter().map(|(token, batches)| stream(client.clone(), token, batches));
+        futures::future::join_all(all).await.into_iter().sum()
+    });
+    let seconds = began.elapsed().as_secs_f64();
+    assert_eq!(accepted, events, "each event of each batch is accepted");
+    line(&format!("collector, {streams} streams of one connection"), &per_second(events as u64, seconds));
+}
+
+/// Sends the batches of one stream and returns how many events were accepted.
+async fn stream(
+    mut client: CollectorClient<Channel>,
+    token: MetadataValue<Ascii>,
+    mut batches: Vec<PublishRequest>,
+) -> usize {
+    let events: Vec<usize> = batches.iter().map(|batch| batch.events.len()).collect();
+    for (sequence, batch) in (0..).zip(&mut batches) {
+        batch.sequence = sequence;
+    }
+    let mut request = Request::new(futures::stream::iter(batches));
+    request.metadata_mut().insert("authorization", token);
+    let mut answers = client.publish_stream(request).await.expect("the stream begins").into_inner();
+    let mut accepted = 0;
+    while let Some(answer) = answers.message().await.expect("the stream goes on") {
+        assert_eq!(answer.refusal, None);
+        let results = &answer.results;
+        assert_eq!(results.len(), events[answer.sequence as usize], "a result for each event of its batch");
+        accepted += results.iter().filter(|r| matches!(r.outcome, Some(Outcome::Accepted(_)))).count();
+    }
+    accepted
 }
 
 fn percentile(waits: &mut [f64], share: f64) -> f64 {

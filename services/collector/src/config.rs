@@ -33,6 +33,28 @@ pub struct Config {
     pub producer: Producer,
 }
 
+/// How much longer than the producer a batch waits for its reports, milliseconds.
+pub(crate) const REPORTS_LATE_MS: u32 = 2_000;
+
+impl Config {
+    /// Checks what must hold between the keys.
+    ///
+    /// # Errors
+    /// Names the keys.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let least_ms = u64::from(self.producer.message_timeout_ms) + u64::from(REPORTS_LATE_MS) + 1_000;
+        anyhow::ensure!(
+            u64::from(self.grpc.call_ms_max) >= least_ms,
+            "grpc.call_ms_max must be at least producer.message_timeout_ms and 3 s ({least_ms} ms), or calls are cut off \
+             before their events can be answered \"retry\""
+        );
+        anyhow::ensure!(self.limits.batch_events_max > 0, "limits.batch_events_max must be at least 1");
+        anyhow::ensure!(self.limits.stream_batches_max > 0, "limits.stream_batches_max must be at least 1");
+        anyhow::ensure!(self.grpc.calls_per_connection_max > 0, "grpc.calls_per_connection_max must be at least 1");
+        Ok(())
+    }
+}
+
 /// Where senders connect.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -89,4 +111,18 @@ pub struct Producer {
     pub away_after_ms: u32,
     /// How long senders are asked to wait, milliseconds.
     pub retry_after_ms: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_hold_together_and_a_call_cut_off_too_early_is_refused() {
+        let mut config: Config = runtime::config::load("collector", DEFAULTS, None).expect("defaults");
+        config.check().expect("holds");
+        config.producer.message_timeout_ms = config.grpc.call_ms_max;
+        let error = config.check().expect_err("refused").to_string();
+        assert!(error.contains("grpc.call_ms_max"), "{error}");
+    }
 }

@@ -67,8 +67,9 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
 /// `UNAVAILABLE`: until Kafka is there and the topic is what it must be.
 ///
 /// # Errors
-/// A port that is taken, rules or a departments file that cannot be read.
+/// Settings that contradict each other, a port that is taken, rules or a departments file that cannot be read.
 pub async fn start(config: Config, shutdown: Shutdown) -> anyhow::Result<Running> {
+    config.check().context("configuration of collector")?;
     let boot = runtime::clock::boot_id();
     let mut registry = Registry::default();
     let metrics = metrics::Metrics::new(&mut registry, boot);

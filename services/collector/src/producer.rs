@@ -171,7 +171,11 @@ impl Producer {
             self.seen().moved = Instant::now();
         }
         if is_away != was_away {
-            tracing::warn!(is_away, "brokers");
+            if is_away {
+                tracing::warn!("the brokers do not answer; batches are refused");
+            } else {
+                tracing::info!("the brokers answer");
+            }
             self.away.send_replace(is_away);
         }
         Ok(())

@@ -15,7 +15,7 @@ use runtime::clock::now_ms;
 
 use crate::admission::{Admission, Permit, Refused, cost};
 use crate::batch::{Batch, Delivery};
-use crate::config::{Limits, Producer as Pace};
+use crate::config::{Limits, Producer as Pace, REPORTS_LATE_MS};
 use crate::metrics::Metrics;
 use crate::producer::Producer;
 
@@ -101,7 +101,9 @@ impl Publisher {
         self.metrics.batches.inc();
         let (entries, batch) = self.send(department, &request.events, received_at_ms, permit);
         tokio::select! {
-            () = batch.all_in() => self.metrics.delivery_seconds.observe(began.elapsed().as_secs_f64()),
+            () = batch.all_in() => if !batch.is_empty() {
+                self.metrics.delivery_seconds.observe(began.elapsed().as_secs_f64());
+            },
             // What has no report yet is answered "retry"; its report still counts when it comes.
             _ = away.wait_for(|away| *away) => {}
             () = tokio::time::sleep(self.patience()) => {}
@@ -111,7 +113,7 @@ impl Publisher {
 
     /// How long a batch may wait for its reports: the producer gives records up before that.
     fn patience(&self) -> Duration {
-        Duration::from_millis(u64::from(self.pace.message_timeout_ms) + 2_000)
+        Duration::from_millis(u64::from(self.pace.message_timeout_ms) + u64::from(REPORTS_LATE_MS))
     }
 
     /// Checks the bounds of a batch and returns the memory that it takes.
