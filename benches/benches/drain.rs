@@ -7,11 +7,12 @@
 //! Compared are events per CPU second: of aggregator and ClickHouse together, and of ClickHouse alone with the engine.
 //! The broker is not included on either side.
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use benches::bare::Bare;
 use benches::cpu::{Since, of_process};
-use benches::figures::{grouped, head, line, per_second, ratio, setting};
+use benches::figures::{grouped, head, line, median, per_second, ratio, setting};
 use benches::mix::Mix;
 use benches::rig::Rig;
 use benches::truth::Truth;
@@ -27,6 +28,9 @@ const ENGINE_TOPIC: &str = "events-rowbinary";
 
 fn main() {
     let events = setting("BENCH_EVENTS", 2_000_000);
+    let rounds = setting("BENCH_ROUNDS", 1);
+    // Another build of the aggregator, to be compared in the same run.
+    let other = std::env::var_os("BENCH_AGAINST").map(PathBuf::from);
     head("drain", "a filled topic into raw, minutes, hours, days and the ledger");
     let mut rig = Rig::start();
     let mut mix = Mix::new(2, "drain", true);
@@ -35,12 +39,28 @@ fn main() {
     let words = format!("{} records, one in {REPEAT_ONE_IN} a repeat", grouped(records as f64));
     line("filled", &words);
 
-    let engine = engine(&mut rig, records);
-    let ours = ours(&mut rig, records);
-    let is_exact = truth.check(&mut rig, records);
-    line("figures against a recount of the events", if is_exact { "exact" } else { "NOT EXACT" });
+    let mut rates = [Vec::new(), Vec::new(), Vec::new()];
+    for round in 0..rounds {
+        if setting("BENCH_ENGINE", 1) > 0 {
+            rates[0].push(engine(&mut rig, records));
+        }
+        rig.afresh(&format!("ours{round}"));
+        rates[1].push(ours(&mut rig, None, records));
+        let is_exact = truth.check(&mut rig, records);
+        line("  figures against a recount of the events", if is_exact { "exact" } else { "NOT EXACT" });
+        assert!(is_exact, "the figures must be exact");
+        rig.forget();
+        if let Some(program) = &other {
+            rig.afresh(&format!("other{round}"));
+            rates[2].push(ours(&mut rig, Some(program.as_path()), records));
+            rig.forget();
+        }
+    }
+    let [engine, ours, other] = rates.map(|rates| if rates.is_empty() { f64::NAN } else { median(rates) });
+    if other.is_finite() {
+        ratio("events per CPU second, of the other build's", ours / other, "-");
+    }
     ratio("events per CPU second, of the engine's", ours / engine, "2, then 3");
-    assert!(is_exact, "the figures must be exact");
 }
 
 fn fill(rig: &Rig, mix: &mut Mix, events: u64) -> (u64, Truth) {
@@ -161,7 +181,7 @@ fn engine_tables(brokers: &str, consumers: u64, block: u64) -> Vec<String> {
              kafka_group_name = 'bench', kafka_format = 'RowBinary', kafka_num_consumers = {consumers}, \
              kafka_max_block_size = {block}, kafka_flush_interval_ms = 2000"
         ),
-        "CREATE TABLE bench.raw AS pp_cells.raw".into(),
+        "CREATE TABLE bench.raw AS {cells}.raw".into(),
         rollup("minute", "t", "DateTime('UTC')", "toYYYYMMDD(t)"),
         rollup("hour", "t", "DateTime('UTC')", "toYYYYMM(t)"),
         rollup("day", "d", "Date", "toYear(d)"),
@@ -196,12 +216,12 @@ fn engine_views() -> Vec<String> {
 }
 
 /// Events per CPU second of the aggregator and ClickHouse together.
-fn ours(rig: &mut Rig, records: u64) -> f64 {
+fn ours(rig: &mut Rig, program: Option<&Path>, records: u64) -> f64 {
     rig.wait_for_merges();
     let clickhouse = rig.pids().1;
     let (cpu, began) = (Since::now(&[clickhouse]), Instant::now());
-    let mut aggregator = rig.service("aggregator", &[]);
-    let counted = "SELECT sum(n) FROM pp_figures.ledger";
+    let mut aggregator = rig.built("aggregator", program, &[]);
+    let counted = "SELECT sum(n) FROM {figures}.ledger";
     let ended = rig.until("the aggregator", counted, records, LIMIT);
     let (store, own) = (cpu.each()[0], of_process(aggregator.pid()));
     let wall = (ended - began).as_secs_f64();
@@ -210,7 +230,8 @@ fn ours(rig: &mut Rig, records: u64) -> f64 {
     let log = aggregator.log();
     let ended = aggregator.stop();
     assert_eq!(ended, "code 0", "the aggregator stops in order: {}", dev::child::tail(&log, 10));
-    line("aggregator, all of it", &per_second(records, wall));
+    let words = program.map_or_else(|| "aggregator".to_owned(), |program| program.display().to_string());
+    line(&format!("{words}, all of it"), &per_second(records, wall));
     line("  events per CPU second", &grouped(records as f64 / (store + own)));
     line("  the same with the merges that follow", &grouped(records as f64 / merged));
     let micros = |seconds: f64| format!("{:.2} µs", seconds * 1e6 / records as f64);

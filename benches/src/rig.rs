@@ -19,6 +19,8 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 pub struct Rig {
     servers: Servers,
     brokers: String,
+    /// Of databases, group and live topic.
+    name: String,
     dir: TempDir,
 }
 
@@ -33,12 +35,29 @@ impl Rig {
         let mut servers = Servers::start(dir.path(), &Options::default()).unwrap_or_else(|error| panic!("{error}"));
         let brokers = servers.kafka().brokers().to_owned();
         std::fs::write(dir.path().join("departments.toml"), departments()).expect("departments are written");
-        let mut rig = Self { servers, brokers, dir };
-        let environment = rig.environment("AGGREGATOR");
-        let pairs: Vec<_> = environment.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-        let provisioned = service::run_to_end("aggregator", &["provision"], &pairs, rig.dir.path());
-        provisioned.unwrap_or_else(|error| panic!("{error}"));
+        let mut rig = Self { servers, brokers, name: String::new(), dir };
+        rig.afresh("pp");
         rig
+    }
+
+    /// Topics, tables and a group of this name, as if nothing had been counted yet; the events topic stays as it is.
+    ///
+    /// # Panics
+    /// When they cannot be made.
+    pub fn afresh(&mut self, name: &str) {
+        name.clone_into(&mut self.name);
+        let environment = self.environment("AGGREGATOR");
+        let pairs: Vec<_> = environment.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        let dir = self.dir.path().join(format!("provision-{name}"));
+        let provisioned = service::run_to_end("aggregator", &["provision"], &pairs, &dir);
+        provisioned.unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// Removes the databases.
+    pub fn forget(&mut self) {
+        for kind in ["figures", "cells"] {
+            self.sql(&format!("DROP DATABASE {{{kind}}} SYNC"));
+        }
     }
 
     /// Where logs are.
@@ -62,12 +81,14 @@ impl Rig {
         (kafka, self.servers.clickhouse().pid().expect("ClickHouse runs"))
     }
 
-    /// What a ClickHouse statement prints.
+    /// What a ClickHouse statement prints; `{cells}` and `{figures}` stand for the databases.
     ///
     /// # Panics
     /// When it is refused.
     pub fn sql(&mut self, sql: &str) -> String {
-        let answer = self.servers.clickhouse().query(sql);
+        let [cells, figures] = ["cells", "figures"].map(|kind| format!("{}_{kind}", self.name));
+        let sql = sql.replace("{cells}", &cells).replace("{figures}", &figures);
+        let answer = self.servers.clickhouse().query(&sql);
         answer.unwrap_or_else(|error| panic!("{error}\n{sql}")).trim().to_owned()
     }
 
@@ -85,10 +106,21 @@ impl Rig {
     /// # Panics
     /// When it does not come up.
     pub fn service(&mut self, name: &str, further: &[(&str, &str)]) -> Service {
+        self.built(name, None, further)
+    }
+
+    /// The same, perhaps of another build.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub fn built(&mut self, name: &str, program: Option<&Path>, further: &[(&str, &str)]) -> Service {
         let mut environment = self.environment(&name.to_uppercase());
         environment.extend(further.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         let started = service::spec(name, self.dir.path()).and_then(|mut spec| {
             spec.environment = environment;
+            if let Some(program) = program {
+                program.clone_into(&mut spec.program);
+            }
             let mut service = Service::start(spec)?;
             service.wait_ready(PATIENCE)?;
             Ok(service)
@@ -147,6 +179,12 @@ impl Rig {
             pairs.push(("CLICKHOUSE__URL", store.url().to_owned()));
             pairs.push(("CLICKHOUSE__USER", store.user().to_owned()));
             pairs.push(("CLICKHOUSE__PASSWORD", store.password().to_owned()));
+            pairs.push(("CLICKHOUSE__CELLS", format!("{}_cells", self.name)));
+            pairs.push(("CLICKHOUSE__FIGURES", format!("{}_figures", self.name)));
+            pairs.push(("TOPICS__LIVE", format!("{}-live", self.name)));
+        }
+        if service == "AGGREGATOR" {
+            pairs.push(("GROUP__ID", self.name.clone()));
         }
         if service == "GATEWAY" {
             pairs.push(("HTTP__LISTEN", "127.0.0.1:0".to_owned()));

@@ -40,14 +40,14 @@ impl Truth {
                 is_exact = false;
             }
         };
-        let books = "SELECT sum(recorded), sum(accepted), sum(abs(difference)) FROM pp_figures.books FORMAT CSV";
+        let books = "SELECT sum(recorded), sum(accepted), sum(abs(difference)) FROM {figures}.books FORMAT CSV";
         expect("books", rig.sql(books), format!("{records},{},0", self.events));
-        let raw = "SELECT count(), countIf(outcome = 1) FROM pp_cells.raw FINAL FORMAT CSV";
+        let raw = "SELECT count(), countIf(outcome = 1) FROM {cells}.raw FINAL FORMAT CSV";
         expect("raw", rig.sql(raw), format!("{records},{}", self.events));
         for period in ["minute", "hour", "day"] {
             let sql = format!(
                 "SELECT service, channel, sum(started), sum(completed), sum(failed), sum(abandoned), \
-                 sum(arraySum(mapValues(ratings))) FROM pp_figures.{period} GROUP BY 1, 2 ORDER BY 1, 2 FORMAT CSV"
+                 sum(arraySum(mapValues(ratings))) FROM {{figures}}.{period} GROUP BY 1, 2 ORDER BY 1, 2 FORMAT CSV"
             );
             let row = |((service, channel), [a, b, c, d, e]): (&(u16, u8), &[u64; 5])| {
                 format!("{service},{channel},{a},{b},{c},{d},{e}")
@@ -58,7 +58,7 @@ impl Truth {
                 let differing = found.lines().zip(&wanted).filter(|(found, wanted)| found != wanted).count();
                 expect(period, format!("{} rows, {differing} of them wrong", found.lines().count()), String::new());
             }
-            let views = format!("SELECT sum(views) FROM pp_figures.page_{period} WHERE page = 0");
+            let views = format!("SELECT sum(views) FROM {{figures}}.page_{period} WHERE page = 0");
             expect(period, rig.sql(&views), self.views.to_string());
         }
         is_exact
