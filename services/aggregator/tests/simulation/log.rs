@@ -50,7 +50,17 @@ pub(crate) fn make(rng: &mut StdRng) -> Vec<Record> {
             let content = match rng.random_range(0..100) {
                 0..=34 if !sent.is_empty() => Some(again(rng, &sent)),
                 35 => None,
-                _ => Some(fresh(rng, appended_at_ms, offset)),
+                _ => {
+                    let mut content = fresh(rng, appended_at_ms, offset);
+                    if let Some((twin, _)) = sent.get(sent.len().saturating_sub(rng.random_range(0..60))) {
+                        // Late company for a cell that may be forgotten by now, and must be read again.
+                        if rng.random_bool(0.3) && content.0.service == twin.service {
+                            content.0.occurred_at_ms = twin.occurred_at_ms;
+                            content.0.channel = twin.channel;
+                        }
+                    }
+                    Some(content)
+                }
             };
             sent.extend(content.clone());
             Record { offset, appended_at_ms, content }

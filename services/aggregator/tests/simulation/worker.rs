@@ -31,8 +31,50 @@ enum State {
     Counting(Box<Counter>),
 }
 
+/// A mistake that an aggregator could make; the checker must catch each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// None: the real order of things.
+    None,
+    /// Ids are not read from raw at the start.
+    ForgetsIds,
+    /// Ids of records that are still to be decided are read too.
+    SeedsIdsBeyondStart,
+    /// Goes on behind what is stored: as if the offset had been committed before the insert.
+    StartsBeyondLedger,
+    /// The cells are read before the ledger.
+    ReadsCellsFirst,
+    /// Takes every cell that is not in memory for a new one.
+    ClaimsAllCells,
+    /// The ledger is written before the cells.
+    LedgerFirst,
+    /// Raw is written after the ledger.
+    RawLast,
+    /// Cells are stored without waiting for the live topic.
+    StoresBeforeLive,
+    /// Forgets cells while a flush is under way.
+    EvictsTooEarly,
+}
+
+impl Fault {
+    /// All mistakes.
+    pub(crate) const ALL: [Self; 9] = [
+        Self::ForgetsIds,
+        Self::SeedsIdsBeyondStart,
+        Self::StartsBeyondLedger,
+        Self::ReadsCellsFirst,
+        Self::ClaimsAllCells,
+        Self::LedgerFirst,
+        Self::RawLast,
+        Self::StoresBeforeLive,
+        Self::EvictsTooEarly,
+    ];
+}
+
 /// A process that may die at any turn.
 pub(crate) struct Worker {
+    fault: Fault,
+    early: Vec<Cell>,
     back: u64,
     state: State,
     needs: Vec<CellKey>,
@@ -44,9 +86,10 @@ pub(crate) struct Worker {
 
 impl Worker {
     /// Starts `back` records before the ledger's end.
-    pub(crate) fn new(back: u64) -> Self {
+    pub(crate) fn new(back: u64, fault: Fault) -> Self {
         let (raw, needs) = (Vec::new(), Vec::new());
-        Self { back, state: State::Born, needs, raw, packs: VecDeque::new(), flush: VecDeque::new() }
+        let early = Vec::new();
+        Self { fault, early, back, state: State::Born, needs, raw, packs: VecDeque::new(), flush: VecDeque::new() }
     }
 
     /// Whether everything is counted, published and stored.
@@ -60,16 +103,38 @@ impl Worker {
     pub(crate) fn turn(&mut self, world: &mut World, rng: &mut StdRng) {
         match std::mem::replace(&mut self.state, State::Born) {
             State::Born => {
-                let ledger = world.ledger().clone();
-                let start = ledger.applied_end.saturating_sub(self.back);
+                if self.fault == Fault::ReadsCellsFirst && !world.store.cells.is_empty() {
+                    if self.early.is_empty() {
+                        self.early = world.resident(resident(world.ledger()));
+                    }
+                    // Long enough for another owner to write in between.
+                    if rng.random_bool(0.95) {
+                        return;
+                    }
+                }
+                let mut ledger = world.ledger().clone();
+                let mut start = ledger.applied_end.saturating_sub(self.back);
+                if self.fault == Fault::StartsBeyondLedger && start > 0 {
+                    start = (start + 1).min(world.log.len() as u64);
+                    ledger.applied_end = ledger.applied_end.max(start);
+                }
                 self.state = State::KnowsLedger(ledger, start);
             }
             State::KnowsLedger(ledger, start) => {
-                let cells = world.resident(resident(&ledger));
+                let cells = match self.fault {
+                    Fault::ReadsCellsFirst => std::mem::take(&mut self.early),
+                    _ => world.resident(resident(&ledger)),
+                };
                 self.state = State::KnowsCells(ledger, start, cells);
             }
             State::KnowsCells(ledger, start, cells) => {
-                let resume = Resume { ids: ids(world, start), resident: resident(&ledger), ledger, start, cells };
+                let bound = if self.fault == Fault::SeedsIdsBeyondStart { u64::MAX } else { start };
+                let ids = if self.fault == Fault::ForgetsIds { Ids::default() } else { ids(world, bound) };
+                let resident = match self.fault {
+                    Fault::ClaimsAllCells => Resident::ALL,
+                    _ => resident(&ledger),
+                };
+                let resume = Resume { ids, resident, ledger, start, cells };
                 self.state = State::Counting(Box::new(Counter::new(log::SOURCE, log::book(), resume)));
             }
             State::Counting(mut counter) => {
@@ -126,6 +191,21 @@ impl Worker {
             self.flush.push_back(Effect::Cell(cells.swap_remove(rng.random_range(0..cells.len()))));
         }
         self.flush.push_back(Effect::Ledger(counter.ledger().clone()));
+        self.disorder();
+    }
+
+    /// Makes the mistake that is one of order.
+    fn disorder(&mut self) {
+        match self.fault {
+            Fault::LedgerFirst => self.flush.rotate_right(1),
+            Fault::RawLast => {
+                let is_raw = |effect: &Effect| matches!(effect, Effect::Raw(_));
+                let raws = self.flush.iter().take_while(|effect| is_raw(effect)).count();
+                self.flush.rotate_left(raws);
+            }
+            Fault::StoresBeforeLive => self.flush.retain(|effect| !matches!(effect, Effect::AwaitLive)),
+            _ => {}
+        }
     }
 
     fn flush_on(&mut self, counter: &mut Counter, world: &mut World, rng: &mut StdRng) {
@@ -140,7 +220,8 @@ impl Worker {
             Some(Effect::Ledger(ledger)) => world.insert_ledger(&ledger),
             None => {}
         }
-        if self.flush.is_empty() && rng.random_bool(0.5) {
+        let may_evict = self.flush.is_empty() || self.fault == Fault::EvictsTooEarly;
+        if may_evict && rng.random_bool(0.5) {
             counter.evict();
         }
     }
