@@ -41,7 +41,7 @@ pub struct Config {
 pub struct Http {
     /// Address and port; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Connections of all kinds.
+    /// Connections that are not sockets.
     pub connections_max: usize,
     /// Longest time for the head of a request, milliseconds.
     pub header_ms_max: u64,

@@ -24,6 +24,7 @@ pub mod store;
 pub mod stored;
 pub mod tail;
 pub mod topics;
+mod wire;
 pub mod world;
 
 use std::sync::Arc;

@@ -8,29 +8,24 @@
 //! Invariant: a frame is never begun before the one before is written to its last byte. At most the answers to one
 //! request wait here. It never blocks a writer.
 
-use std::collections::VecDeque;
-use std::io::IoSlice;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
-use bytes::{Buf as _, Bytes};
-use futures::{Sink as _, Stream as _};
-use tokio::io::AsyncWrite as _;
+use bytes::Bytes;
+use futures::Sink as _;
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::frame;
-use crate::hub::{BEAT_MS, HEARTBEAT_BEATS, Hub, Round, TopicCell};
+use crate::hub::{BEAT_MS, HEARTBEAT_BEATS, Hub, Round};
 use crate::protocol::{self, Code, Rate, Refusal, Request};
 use crate::topics::Topic;
-
-/// Frames that go out in one call to the kernel.
-const SLICES: usize = 16;
+pub use crate::wire::Heard;
+use crate::wire::{Subscription, Wire};
 
 /// One connected viewer.
 #[derive(Debug)]
@@ -43,63 +38,16 @@ pub struct Session {
     wire: Mutex<Wire>,
 }
 
-#[derive(Debug)]
-struct Wire {
-    socket: WebSocketStream<TcpStream>,
-    /// Text that the kernel has not taken yet.
-    waiting: VecDeque<Bytes>,
-    /// Tungstenite may hold a control frame that is not written to its end.
-    control: bool,
-    /// A close frame was begun: nothing may follow it.
-    closing: bool,
-    waker: Option<Waker>,
-    subscriptions: Vec<Subscription>,
-    next_heartbeat: u64,
-}
-
-#[derive(Debug)]
-struct Subscription {
-    name: String,
-    cell: Arc<TopicCell>,
-    seq: u64,
-    every: u64,
-    next: u64,
-}
-
-/// What a viewer did.
-#[derive(Debug)]
-pub enum Heard {
-    /// It sent text.
-    Text(String),
-    /// It sent something that is not text.
-    NotText,
-    /// It is there.
-    Alive,
-    /// It sent more than a message may hold, or broke the protocol; the socket was told so.
-    Broken(u16, &'static str),
-    /// It is gone.
-    Gone,
-}
-
 impl Session {
     /// A viewer on an upgraded connection.
     #[must_use]
     pub fn new(number: u64, socket: WebSocketStream<TcpStream>, subscriptions_max: usize, beat: u64) -> Arc<Self> {
-        let wire = Wire {
-            socket,
-            waiting: VecDeque::new(),
-            control: false,
-            closing: false,
-            waker: None,
-            subscriptions: Vec::new(),
-            next_heartbeat: beat,
-        };
         Arc::new(Self {
             number,
             subscriptions_max,
             due: AtomicU64::new(beat),
             closed: AtomicBool::new(false),
-            wire: Mutex::new(wire),
+            wire: Mutex::new(Wire::new(socket, beat)),
         })
     }
 
@@ -113,13 +61,6 @@ impl Session {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
-    }
-
-    /// Whether the kernel has taken everything.
-    #[must_use]
-    pub fn is_idle(&self) -> bool {
-        let wire = self.wire();
-        wire.waiting.is_empty() && !wire.control
     }
 
     fn wire(&self) -> MutexGuard<'_, Wire> {
@@ -298,96 +239,6 @@ impl Session {
     pub fn finish(&self) {
         let mut guard = self.wire();
         self.end(&mut guard);
-    }
-}
-
-impl Wire {
-    /// Hands what waits to the kernel; what it does not take stays, and the session's task is woken to finish it.
-    fn write_now(&mut self) -> std::io::Result<u64> {
-        let mut written = 0;
-        while !self.waiting.is_empty() {
-            let taken = if self.waiting.len() == 1 {
-                self.socket.get_ref().try_write(&self.waiting[0])
-            } else {
-                let mut slices = [IoSlice::new(&[]); SLICES];
-                for (slice, frame) in slices.iter_mut().zip(&self.waiting) {
-                    *slice = IoSlice::new(frame);
-                }
-                self.socket.get_ref().try_write_vectored(&slices[..self.waiting.len().min(SLICES)])
-            };
-            match taken {
-                Ok(0) => return Err(std::io::ErrorKind::WriteZero.into()),
-                Ok(n) => {
-                    written += n as u64;
-                    self.advance(n);
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                    if let Some(waker) = self.waker.take() {
-                        waker.wake();
-                    }
-                    break;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(written)
-    }
-
-    fn advance(&mut self, mut n: usize) {
-        while let Some(front) = self.waiting.front_mut() {
-            if n < front.len() {
-                front.advance(n);
-                return;
-            }
-            n -= front.len();
-            self.waiting.pop_front();
-        }
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Heard> {
-        loop {
-            if self.control {
-                match Pin::new(&mut self.socket).poll_flush(cx) {
-                    Poll::Pending => return Poll::Pending,
-                    Poll::Ready(Ok(())) => self.control = false,
-                    Poll::Ready(Err(_)) => return Poll::Ready(Heard::Gone),
-                }
-            }
-            while let Some(front) = self.waiting.front() {
-                match Pin::new(self.socket.get_mut()).poll_write(cx, front) {
-                    Poll::Pending => return Poll::Pending,
-                    Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Heard::Gone),
-                    Poll::Ready(Ok(n)) => self.advance(n),
-                }
-            }
-            return match Pin::new(&mut self.socket).poll_next(cx) {
-                Poll::Pending => Poll::Pending,
-                Poll::Ready(None) => Poll::Ready(Heard::Gone),
-                Poll::Ready(Some(Ok(Message::Text(text)))) => Poll::Ready(Heard::Text(text.as_str().to_owned())),
-                Poll::Ready(Some(Ok(Message::Binary(_)))) => Poll::Ready(Heard::NotText),
-                Poll::Ready(Some(Ok(Message::Pong(_)))) => Poll::Ready(Heard::Alive),
-                // Tungstenite has its answer ready.
-                Poll::Ready(Some(Ok(Message::Ping(_) | Message::Close(_) | Message::Frame(_)))) => {
-                    self.control = true;
-                    continue;
-                }
-                Poll::Ready(Some(Err(error))) => Poll::Ready(broken(&error)),
-            };
-        }
-    }
-
-    fn next_due(&self) -> u64 {
-        self.subscriptions.iter().map(|held| held.next).fold(self.next_heartbeat, u64::min)
-    }
-}
-
-fn broken(error: &Error) -> Heard {
-    match error {
-        Error::Capacity(_) => Heard::Broken(1009, "a message is too long"),
-        Error::Utf8(_) => Heard::Broken(1007, "text is not UTF-8"),
-        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Heard::Gone,
-        Error::Protocol(_) => Heard::Broken(1002, "not WebSocket"),
-        _ => Heard::Gone,
     }
 }
 

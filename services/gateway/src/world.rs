@@ -106,13 +106,15 @@ impl World {
 
     /// Folds stored cells of one source whose ledger reaches to `appended_at_ms`.
     pub fn on_stored(&self, source: Source, cells: &[(CellKey, Measures)], appended_at_ms: i64) {
-        let end = |key: &CellKey| match key.period {
-            Period::Minute | Period::Hour => key.period.start_ms(key.index + 1),
-            Period::Day => i64::MAX,
+        let mut live = self.live();
+        let minutes_from_ms = Period::Minute.start_ms(live.fold.window().minutes_from);
+        // A stored cell says to the minute when a service was last heard; before the minutes that are kept, to the hour.
+        let heard = |key: &CellKey| match key.period {
+            Period::Minute => Some(key.period.start_ms(key.index + 1).min(appended_at_ms)),
+            Period::Hour => Some(key.period.start_ms(key.index + 1).min(minutes_from_ms)),
+            Period::Day => None,
         };
-        // A stored cell says to the minute, or the hour, when a service was last heard.
-        let heard = |key: &CellKey| (key.period != Period::Day).then(|| end(key).min(appended_at_ms));
-        self.live().fold.take(source, cells.iter().map(|(key, measures)| (key, measures)), heard);
+        live.fold.take(source, cells.iter().map(|(key, measures)| (key, measures)), heard);
     }
 
     /// Once a second: moves the windows on, looks who is silent, chooses the services of the wall on the hour.
@@ -180,5 +182,76 @@ impl Live {
     pub fn receipts(&self, after: u64, up_to: u64) -> impl Iterator<Item = i64> + '_ {
         let first = self.receipts.partition_point(|receipt| receipt.version <= after);
         self.receipts.range(first..).take_while(move |receipt| receipt.version <= up_to).map(|r| r.received_at_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::cell::{Counts, Slice};
+    use domain::source::Log;
+    use domain::time::MINUTE_MS;
+
+    const NOW: i64 = 1_795_530_720_000;
+    const SOURCE: Source = Source { log: Log::Events, epoch: 1, partition: 0 };
+
+    fn world() -> World {
+        World::new(Catalogue::embedded(), Vec::new(), NOW)
+    }
+
+    fn cell(service: u16, period: Period, at_ms: i64, completed: u64) -> (CellKey, Measures) {
+        let slice = Slice::Counts { channel: 1 };
+        let key = CellKey { period, index: period.index_at(at_ms), service: ServiceNumber(service), slice };
+        (key, Measures::Counts(Counts { stages: [0, completed, 0, 0], ..Counts::default() }))
+    }
+
+    #[test]
+    fn stored_cells_say_to_the_minute_when_a_service_was_last_heard() {
+        let world = world();
+        let hour = cell(1, Period::Hour, NOW, 3);
+        let minute = cell(1, Period::Minute, NOW - 20 * MINUTE_MS, 3);
+        world.on_stored(SOURCE, &[hour, minute, cell(2, Period::Hour, NOW - 5 * HOUR_MS, 1)], NOW);
+        let live = world.live();
+        assert_eq!(live.fold.heard_ms(ServiceNumber(1)), Some(NOW - 19 * MINUTE_MS), "not at the end of the hour");
+        let end = Period::Hour.start_ms(Period::Hour.index_at(NOW) - 4);
+        assert_eq!(live.fold.heard_ms(ServiceNumber(2)), Some(end));
+    }
+
+    #[test]
+    fn the_wall_keeps_its_services_for_the_hour() {
+        let world = world();
+        world.live().ready = true;
+        world.on_stored(SOURCE, &[cell(700, Period::Hour, NOW, 5)], NOW);
+        world.look(NOW + 1);
+        let tiles = world.live().tiles.clone();
+        assert_eq!((tiles.len(), tiles[0]), (TILES, ServiceNumber(700)));
+        world.on_stored(SOURCE, &[cell(701, Period::Hour, NOW, 50)], NOW);
+        world.look(NOW + 10 * MINUTE_MS);
+        assert_eq!(world.live().tiles, tiles, "in the middle of the hour nothing moves");
+        world.look(NOW + 30 * MINUTE_MS);
+        assert_eq!(world.live().tiles[..2], [ServiceNumber(701), ServiceNumber(700)]);
+    }
+
+    #[test]
+    fn only_packs_with_something_new_are_measured() {
+        let world = world();
+        let pack = |completed| Pack {
+            source: SOURCE,
+            applied_end: 1,
+            log_end: 1,
+            appended_at_ms: NOW,
+            received_at_ms: NOW - 30,
+            stalled: String::new(),
+            cells: [cell(1, Period::Minute, NOW, completed)]
+                .map(|(key, measures)| proto::PackedCell { key, applied_offset: 0, measures })
+                .to_vec(),
+        };
+        world.on_pack(&pack(1), NOW);
+        let first = world.live().fold.version();
+        world.on_pack(&pack(1), NOW);
+        world.on_pack(&pack(2), NOW);
+        let live = world.live();
+        assert_eq!(live.receipts(first, live.fold.version()).count(), 1);
+        assert_eq!(live.receipts(0, first).collect::<Vec<_>>(), [NOW - 30]);
     }
 }
