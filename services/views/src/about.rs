@@ -6,7 +6,7 @@
 use maud::{Markup, html};
 
 use crate::figures::{About, Books};
-use crate::layout::{ATTRIBUTION, Frame, page as frame};
+use crate::layout::{ATTRIBUTION, Frame, REFRESH_S, page as frame};
 use crate::{clock, format};
 
 /// The whole page.
@@ -38,6 +38,7 @@ pub fn page(a: &About) -> String {
             context: Some(&a.context),
             topic: None,
             script: Some("page.js"),
+            refresh_s: REFRESH_S,
             query: "",
         },
         &body,

@@ -9,6 +9,11 @@ use crate::figures::{Context, Silent};
 use crate::parts::badge;
 use crate::{clock, format};
 
+/// So many silent services with their reason in words; a list of twenty is read by nobody.
+const IN_FULL: usize = 3;
+/// So many more in one line each.
+const IN_SHORT: usize = 8;
+
 /// The silent services, longest first, or that there are none.
 pub(crate) fn attention(context: &Context) -> Markup {
     let freshness = &context.freshness;
@@ -21,11 +26,28 @@ pub(crate) fn attention(context: &Context) -> Markup {
             } }
         };
     }
+    let (first, further) = freshness.silent.split_at(freshness.silent.len().min(IN_FULL));
+    let (further, left) = further.split_at(further.len().min(IN_SHORT));
+    let more = more + left.len() as u64;
     html! {
         ul.att {
-            @for silent in &freshness.silent { (attention_item(silent, context.now_ms)) }
+            @for silent in first { (attention_item(silent, context.now_ms)) }
         }
+        @if !further.is_empty() { (further_silent(further, context.now_ms)) }
         @if more > 0 { p.sub { "And " (format::count(more, "more silent service")) "." } }
+    }
+}
+
+fn further_silent(silent: &[Silent], now_ms: i64) -> Markup {
+    html! {
+        table.further {
+            caption.vh { "Further silent services" }
+            thead { tr { th scope="col" { "Also silent" } th.n scope="col" { "Usual pause" } th.n scope="col" { "Last heard" } } }
+            tbody { @for s in silent { tr data-service=(s.service.id) data-name=(s.service.name) {
+                th scope="row" { a href=(format!("/services/{}", s.service.id)) { (s.service.name) } }
+                td.n { (format::span_short(s.habit_ms)) } td.n { (clock::moment(s.last_ms, now_ms)) }
+            } } }
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 use maud::html;
 
 use crate::figures::Context;
-use crate::layout::{Frame, page as frame};
+use crate::layout::{Frame, REFRESH_S, page as frame};
 
 /// 404: `what` was looked for, such as `a service called “tax”`. `context` if it is at hand.
 #[must_use]
@@ -37,7 +37,7 @@ pub fn failed(message: &str, context: Option<&Context>) -> String {
 
 fn error_frame(title: &str, context: Option<&Context>, body: &maud::Markup) -> String {
     let title = format!("{title}: government performance");
-    frame(&Frame { title: &title, nav: "", context, topic: None, script: None, query: "" }, body)
+    frame(&Frame { title: &title, nav: "", context, topic: None, script: None, refresh_s: REFRESH_S, query: "" }, body)
 }
 
 #[cfg(test)]

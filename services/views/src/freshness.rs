@@ -36,6 +36,10 @@ pub(crate) fn line(context: &Context) -> Markup {
                     (clock::long_date(domain::time::Day::at(now))) ", " (clock::hms(now)) " " (clock::zone(now))
                 }
             }
+            // Names for the script, which hears of silent services by their ids.
+            span hidden data-island="names" {
+                @for silent in &context.freshness.silent { span data-service=(silent.service.id) data-name=(silent.service.name) {} }
+            }
             // Changes of state are announced, ticks are not.
             span.vh role="status" data-part="fresh-status" {}
         }

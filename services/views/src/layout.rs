@@ -15,6 +15,9 @@ pub(crate) const SPRITE: &str = include_str!("../web/sprite.svg");
 pub(crate) const ATTRIBUTION: &str = "Contains public sector information licensed under the Open Government Licence v3.0. \
      Source: GOV.UK Performance Platform, Transactions Explorer (Government Digital Service).";
 
+/// How often pages ask again for what only the server knows.
+pub(crate) const REFRESH_S: u32 = 60;
+
 /// What differs between pages.
 pub(crate) struct Frame<'a> {
     /// `<title>`, before the name of the site.
@@ -27,6 +30,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) topic: Option<&'a str>,
     /// The page's script, by its plain name.
     pub(crate) script: Option<&'a str>,
+    /// Seconds after which the script fetches again what only the server knows.
+    pub(crate) refresh_s: u32,
     /// The text in the search box.
     pub(crate) query: &'a str,
 }
@@ -41,7 +46,7 @@ pub(crate) fn page(frame: &Frame<'_>, body: &Markup) -> String {
         (DOCTYPE)
         html lang="en-GB" {
             (head(frame.title, frame.script))
-            body data-topic=[frame.topic] data-now=[context.map(|c| c.now_ms)] data-today=[context.map(|c| c.today.to_string())]
+            body data-topic=[frame.topic] data-refresh=(frame.refresh_s) data-now=[context.map(|c| c.now_ms)] data-today=[context.map(|c| c.today.to_string())]
                 data-wm=[context.and_then(|c| c.freshness.wm_ms)] {
                 (PreEscaped(SPRITE))
                 a.skip href="#main" { "Skip to the figures" }

@@ -7,8 +7,8 @@ use maud::{Markup, PreEscaped, html};
 
 use crate::chart::{MinuteChart, Part, minute_columns};
 use crate::figures::{DepartmentPage, ServiceList, ServiceRef};
-use crate::layout::{Frame, page as frame};
-use crate::parts::{Figure, against_usual, fig, foot};
+use crate::layout::{Frame, REFRESH_S, page as frame};
+use crate::parts::{Figure, against_usual, fig, foot, usual_range};
 use crate::rows::{Columns, minutes_table, services_table};
 use crate::{clock, format};
 
@@ -44,9 +44,9 @@ pub fn services_page(list: &ServiceList) -> String {
         }
         div.scrollx data-island="services" {
             @if list.services.is_empty() { p { "No service is called that. Try one word of its name, or the abbreviation of its department." } }
-            @else { (services_table(&list.services, &list.context, Columns { ranked: false, drawn: false, live_minutes: false })) }
+            @else { (services_table(&list.services, &list.context, Columns::List)) }
         }
-        (foot(None, "/api/v1/services", &html! { b { "Counted" } ", today provisional. Order as of " span data-part="island-age" { (clock::hm(list.context.edge_ms())) } }))
+        (foot(None, "/api/v1/services", &html! { b { "Counted" } ", today provisional. Order and state as of " span data-part="island-age" { (clock::hm(list.context.edge_ms())) } }))
     };
     frame(
         &Frame {
@@ -55,6 +55,8 @@ pub fn services_page(list: &ServiceList) -> String {
             context: Some(&list.context),
             topic: Some("overview"),
             script: Some("page.js"),
+            // The list is long; its figures are live all the same.
+            refresh_s: 5 * REFRESH_S,
             query: &list.query,
         },
         &body,
@@ -80,9 +82,9 @@ pub fn department_page(d: &DepartmentPage) -> String {
             header { h2 { "Its services" } p.sub { "Most transactions today first; those without a figure last." } }
             div.scrollx data-island="services" {
                 @if d.services.is_empty() { p { "This department has no service in the catalogue." } }
-                @else { (services_table(&d.services, &d.context, Columns { ranked: false, drawn: true, live_minutes: true })) }
+                @else { (services_table(&d.services, &d.context, Columns::Department)) }
             }
-            (foot(None, "/api/v1/services", &html! { b { "Counted" } ", today provisional. Order as of " span data-part="island-age" { (clock::hm(d.context.edge_ms())) } }))
+            (foot(None, "/api/v1/services", &html! { b { "Counted" } ", today provisional. Order and state as of " span data-part="island-age" { (clock::hm(d.context.edge_ms())) } }))
         }
     };
     frame(
@@ -92,6 +94,7 @@ pub fn department_page(d: &DepartmentPage) -> String {
             context: Some(&d.context),
             topic: Some(&topic),
             script: Some("page.js"),
+            refresh_s: REFRESH_S,
             query: "",
         },
         &body,
@@ -105,7 +108,7 @@ fn now(d: &DepartmentPage) -> Markup {
             (fig("hero mid", &html! { "Transactions today, since midnight" },
                 &Figure::today("all/today", d.total.today).span("val"),
                 &html! { span data-island="usual" { (against_usual(context, &d.usual, d.total.today)) } },
-                &html! { "counted, " span data-part="age" { "as of " (clock::hms(context.edge_ms())) } }))
+                &html! { (usual_range(&d.usual)) "counted, " span data-part="age" { "as of " (clock::hms(context.edge_ms())) } }))
             div.figs {
                 (fig("", &html! { "Last full minute, " span data-part="last-minute" { (clock::hm(context.last_minute_ms())) } },
                     &Figure::minute("all/last", d.total.last_minute).span("val"),

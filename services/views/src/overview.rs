@@ -9,7 +9,7 @@ use crate::about::books_line;
 use crate::attention::attention;
 use crate::chart::{MinuteChart, Part, minute_columns};
 use crate::figures::{Books, DepartmentRow, Overview, Ratio};
-use crate::layout::{Frame, page as frame};
+use crate::layout::{Frame, REFRESH_S, page as frame};
 use crate::parts::{Figure, Sums, against_usual, badge, bar, colour, fig, foot, ratio, share, spark};
 use crate::rows::{Columns, minutes_table, services_table};
 use crate::{clock, format, parts};
@@ -44,6 +44,7 @@ pub fn page(o: &Overview) -> String {
             context: Some(&o.context),
             topic: Some("overview"),
             script: Some("page.js"),
+            refresh_s: REFRESH_S,
             query: "",
         },
         &body,
@@ -67,7 +68,7 @@ fn heroes(o: &Overview) -> Markup {
             (fig("hero", &html! { "Transactions today, since midnight" },
                 &Figure::today("all/today", o.total.today).span("val"),
                 &html! { span data-island="usual" { (against_usual(context, &o.usual, o.total.today)) } },
-                &html! { "counted, " span data-part="age" { "as of " (clock::hms(context.edge_ms())) } }))
+                &html! { (usual_range(&o.usual)) "counted, " span data-part="age" { "as of " (clock::hms(context.edge_ms())) } }))
             (fig("l", &html! { "Last full minute, " span data-part="last-minute" { (clock::hm(context.last_minute_ms())) } },
                 &Figure::minute("all/last", o.total.last_minute).span("val"),
                 &html! { span data-per-second="all/last" { (format::per_second(o.total.last_minute)) } },
@@ -262,7 +263,7 @@ fn busiest(o: &Overview) -> Markup {
             }
             div.scrollx data-island="busiest" {
                 @if o.services.is_empty() { p { span.miss data-m="none" { "no events yet" } } }
-                @else { (services_table(&o.services, &o.context, Columns { ranked: true, drawn: true, live_minutes: false })) }
+                @else { (services_table(&o.services, &o.context, Columns::Busiest)) }
             }
             (foot(None, API, &html! { b { "Counted" } ", today provisional" }))
         }

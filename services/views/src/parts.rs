@@ -103,7 +103,15 @@ pub(crate) fn against_usual(context: &Context, usual: &Usual, today: Option<u64>
     html! {
         span.delta data-j=[outside.then_some("odd")] { (icon(arrow)) @if let Some(size) = size { (size) } }
         " " (word) " the usual " (weekday) " by " (at)
-        span.usual-words { "usual " (format::short(range.low)) " to " (format::short(range.high)) }
+    }
+}
+
+/// `usual 7.79m to 8.36m · `, where that is known.
+pub(crate) fn usual_range(usual: &Usual) -> Markup {
+    html! {
+        span data-island="usual-range" {
+            @if let Some(range) = usual.range { "usual " (format::short(range.low)) " to " (format::short(range.high)) " · " }
+        }
     }
 }
 

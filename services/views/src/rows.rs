@@ -10,14 +10,14 @@ use crate::parts::{Figure, badge, colour, spark};
 use crate::{clock, format};
 
 /// What a table of services shows beside their figures.
-#[derive(Clone, Copy)]
-pub(crate) struct Columns {
-    /// The order is a rank.
-    pub(crate) ranked: bool,
-    /// The last hour is drawn.
-    pub(crate) drawn: bool,
-    /// The page's topic carries the services' minutes, so that the script can draw them.
-    pub(crate) live_minutes: bool,
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Columns {
+    /// Of all of government: the order is a rank, the last hour is drawn.
+    Busiest,
+    /// Of one department, whose topic carries the services' minutes: the last hour is drawn and kept live.
+    Department,
+    /// Of all there are, and they are many.
+    List,
 }
 
 /// A table of services, in the order given.
@@ -25,14 +25,16 @@ pub(crate) fn services_table(rows: &[ServiceRow], context: &Context, columns: Co
     html! {
         table.ttop role="table" {
             thead { tr {
-                @if columns.ranked { th.n.rk scope="col" { span.vh { "Rank" } } }
-                th scope="col" { "Service" } th.dp scope="col" { "Department" } th.n scope="col" { "Last minute" }
-                @if columns.drawn { th.draw scope="col" { "Last 60 minutes" } }
+                @if columns == Columns::Busiest { th.n.rk scope="col" { span.vh { "Rank" } } }
+                th scope="col" { "Service" }
+                @if columns != Columns::Department { th.dp scope="col" { "Department" } }
+                th.n scope="col" { "Last minute" }
+                @if columns != Columns::List { th.draw scope="col" { "Last 60 minutes" } }
                 th.st scope="col" { "State" } th.n.td scope="col" { "Today so far" }
             } }
             tbody { @for (i, row) in rows.iter().enumerate() {
                 tr {
-                    @if columns.ranked { td.n.rk { (i + 1) } }
+                    @if columns == Columns::Busiest { td.n.rk { (i + 1) } }
                     (service_cells(row, context, columns))
                 }
             } }
@@ -46,24 +48,24 @@ fn service_cells(row: &ServiceRow, context: &Context, columns: Columns) -> Marku
     let (last, today) = (format!("{key}/last"), format!("{key}/today"));
     html! {
         th scope="row" { a href=(format!("/services/{}", service.id)) { (service.name) } }
-        td.dp { span class=(format!("sw1 b{}", colour(&service.department))) {} (service.department.short_name) }
+        @if columns != Columns::Department {
+            td.dp { span class=(format!("sw1 b{}", colour(&service.department))) {} (service.department.short_name) }
+        }
         td.n.p2 { b { (Figure::minute(&last, row.live.last_minute).span("")) } }
-        @if columns.drawn { td.draw.p3 { (spark(&row.live.minutes, columns.live_minutes.then_some(&key), 190)) } }
+        @if columns != Columns::List { td.draw.p3 { (spark(&row.live.minutes, (columns == Columns::Department).then_some(&key), 190)) } }
         td.st.p4 { (state(row, context)) }
         td.n.td { (Figure::today(&today, row.live.today).span("")) }
     }
 }
 
-/// Health is quiet: a service that reports is small grey text.
+/// Health is quiet: when a service was last heard is small grey text.
 fn state(row: &ServiceRow, context: &Context) -> Markup {
     let silent = context.freshness.silent.iter().find(|s| s.service.id == row.service.id);
-    match (silent, row.live.today, row.last_event_ms) {
-        (Some(silent), ..) => {
-            badge("silent", "silent", &format!("Silent since {}", clock::moment(silent.last_ms, context.now_ms)))
-        }
-        (None, Some(_), _) => html! { span.tiny { "reports" } },
-        (None, None, Some(_)) => html! { span.miss data-m="none" { "no events today" } },
-        (None, None, None) => html! { span.miss data-m="none" { "no events yet" } },
+    let at = |ms| clock::moment(ms, context.now_ms);
+    match (silent, row.last_event_ms) {
+        (Some(silent), _) => badge("silent", "silent", &format!("Silent since {}", at(silent.last_ms))),
+        (None, Some(last_ms)) => html! { span.tiny { "last heard " (at(last_ms)) } },
+        (None, None) => html! { span.miss data-m="none" { "no events yet" } },
     }
 }
 

@@ -7,8 +7,8 @@ use maud::{Markup, PreEscaped, html};
 
 use crate::chart::{MinuteChart, Part, day_columns, minute_columns};
 use crate::figures::{HourFigure, ServicePage};
-use crate::layout::{ATTRIBUTION, Frame, page as frame};
-use crate::parts::{Figure, Sums, against_usual, badge, fig, foot, ratio};
+use crate::layout::{ATTRIBUTION, Frame, REFRESH_S, page as frame};
+use crate::parts::{Figure, Sums, against_usual, badge, fig, foot, ratio, usual_range};
 use crate::rows::minutes_table;
 use crate::service_use::{channels, completion, durations, ratings, reasons, score, took_channels};
 use crate::{clock, format};
@@ -36,6 +36,7 @@ pub fn page(s: &ServicePage) -> String {
             context: Some(&s.context),
             topic: Some(&topic),
             script: Some("page.js"),
+            refresh_s: REFRESH_S,
             query: "",
         },
         &body,
@@ -91,7 +92,7 @@ fn now(s: &ServicePage) -> Markup {
             (fig("hero mid", &html! { "Transactions today, since midnight" },
                 &Figure::today("completed/today", s.completed.today).span("val"),
                 &html! { span data-island="usual" { (against_usual(context, &s.usual, s.completed.today)) } },
-                &html! { "counted, " span data-part="age" { "as of " (clock::hms(context.edge_ms())) } }))
+                &html! { (usual_range(&s.usual)) "counted, " span data-part="age" { "as of " (clock::hms(context.edge_ms())) } }))
             div.figs {
                 (fig("", &html! { "Last full minute, " span data-part="last-minute" { (clock::hm(context.last_minute_ms())) } },
                     &Figure::minute("completed/last", s.completed.last_minute).span("val"),

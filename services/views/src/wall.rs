@@ -92,7 +92,7 @@ fn hero(w: &Wall) -> Markup {
                 b data-figure="all/last" data-value=[w.total.last_minute] data-m=[none(w.total.last_minute)] {
                     (w.total.last_minute.map_or_else(|| "none".to_owned(), format::exact))
                 }
-                span data-part="rate-unit" { "a minute" }
+                span data-part="rate-unit" { @if w.total.last_minute.is_some() { "a minute" } @else { "last minute" } }
             }
         }
     }
@@ -138,22 +138,38 @@ pub fn hour_marks(day_start_ms: i64, day_minutes: usize) -> String {
     out
 }
 
-/// Two short lines at the left of the day.
-fn usual(w: &Wall) -> Markup {
+/// How today stands against the usual day: an arrow if that is known, and two short lines.
+fn usual_words(w: &Wall) -> (Option<&'static str>, String, String) {
     let weekday = clock::weekday(w.context.today);
-    if w.context.freshness.is_behind() {
-        let at = clock::hm(w.context.edge_ms());
-        return html! { p { span data-part="usual-1" { "Last count" } br; span data-part="usual-2" { "at " (at) } } };
-    }
-    let (first, second) = match (w.usual.range, w.total.today) {
-        (Some(range), Some(today)) => {
-            let share = format::percent(today.abs_diff(range.median), range.median).unwrap_or_default();
-            let (arrow, word) = if today < range.median { ("down", "below") } else { ("up", "above") };
-            (html! { (icon(arrow)) (share) " " (word) }, format!("usual {weekday}"))
-        }
-        _ => (html! { "No usual range" }, format!("{} of {} {weekday}s", w.usual.weeks, w.usual.weeks_needed)),
+    let (Some(range), Some(today)) = (w.usual.range, w.total.today) else {
+        let past = format!("{} of {} {weekday}s", w.usual.weeks, w.usual.weeks_needed);
+        return (None, "No usual range".to_owned(), past);
     };
-    html! { p { span data-part="usual-1" { (first) } br; span data-part="usual-2" { (second) } } }
+    let share = format::percent(today.abs_diff(range.median), range.median).unwrap_or_default();
+    let (arrow, word) = if today < range.median { ("down", "below") } else { ("up", "above") };
+    (Some(arrow), format!("{share} {word}"), format!("usual {weekday}"))
+}
+
+/// Two short lines at the left of the day: what the state of the figures leaves room for. The script finds those of a
+/// healthy day in the attributes.
+fn usual(w: &Wall) -> Markup {
+    let (arrow, first, second) = usual_words(w);
+    let freshness = &w.context.freshness;
+    let silent = freshness.silent_count;
+    let sources = format::count(silent.into(), "source");
+    let (shown_arrow, one, two) = match arrow {
+        _ if freshness.is_behind() => (None, "Last count".to_owned(), format!("at {}", clock::hm(w.context.edge_ms()))),
+        None if silent > 0 => (None, "Total without".to_owned(), sources),
+        Some(_) if silent == 1 => (arrow, first.clone(), "1 source missing".to_owned()),
+        Some(_) if silent > 1 => (arrow, first.clone(), format!("{sources} out")),
+        _ => (arrow, first.clone(), second.clone()),
+    };
+    html! {
+        p data-part="usual" data-arrow=[arrow] data-first=(first) data-second=(second) {
+            span data-part="usual-1" { @if let Some(arrow) = shown_arrow { (icon(arrow)) } (one) } br;
+            span.ws1[silent > 0 && !freshness.is_behind()] data-part="usual-2" { (two) }
+        }
+    }
 }
 
 /// One of six services; `web/wall.js` writes the same.
@@ -165,7 +181,7 @@ fn tile(row: &ServiceRow, context: &Context) -> Markup {
     html! {
         li data-service=(service.id) data-name=(service.short_name) data-s=[silent.map(|_| "silent")] {
             span.tn { (service.short_name) }
-            span.tv data-figure=(key) data-value=[n] data-m=[n.is_none().then_some("none")] {
+            span.tv data-figure=(key) data-value=[n] data-m=[(n.is_none() && silent.is_none()).then_some("none")] {
                 @if let Some(silent) = silent { (icon("silent")) "silent " (format::span_short(context.now_ms - silent.last_ms)) }
                 @else if let Some(n) = n { (format::exact(n)) small { "/min" } }
                 @else { "none" }

@@ -25,6 +25,8 @@ fn all() -> Vec<(&'static str, String)> {
         ("wall", wall::page(&wall(context()))),
         ("wall-behind", wall::page(&wall(behind()))),
         ("wall-silent", wall::page(&wall(silent()))),
+        ("overview-usual", overview::page(&usual_overview())),
+        ("wall-usual", wall::page(&usual_wall())),
         ("about-the-data", about::page(&about())),
         ("not-found", errors::not_found("service called “moon”", None)),
         ("failed", errors::failed("The figures cannot be read at present.", None)),
@@ -55,6 +57,18 @@ fn every_page_is_left_to_be_looked_at() {
     fs::write(dir.join("service.json"), json).expect("JSON");
     let json = serde_json::to_string(&wall(context())).expect("JSON");
     fs::write(dir.join("wall.json"), json).expect("JSON");
+}
+
+fn usual_overview() -> Overview {
+    let mut o = overview(context());
+    o.usual = usual(o.total.today.expect("a total"));
+    o
+}
+
+fn usual_wall() -> Wall {
+    let mut w = wall(silent());
+    w.usual = usual(w.total.today.expect("a total"));
+    w
 }
 
 /// What a page links as `href` or `src` under `/assets/`.
@@ -122,14 +136,13 @@ fn what_is_missing_is_said_in_words_and_never_0() {
 
 #[test]
 fn the_usual_range_follows_from_the_history_given() {
-    let mut o = overview(context());
+    let o = overview(context());
     assert!(overview::page(&o).contains("too little history for a usual range: 1 of 4 Tuesdays"));
-    o.usual.weeks = 8;
-    let today = o.total.today.expect("a total");
-    o.usual.range = Some(views::figures::UsualRange { low: today - 10, median: today * 100 / 102, high: today + 10 });
-    let page = overview::page(&o);
+    assert!(wall::page(&wall(context())).contains("1 of 4 Tuesdays"));
+    let page = overview::page(&usual_overview());
     assert!(!page.contains("too little history"));
     assert!(page.contains("above the usual Tuesday by 14:32"), "the comparison");
+    assert!(wall::page(&usual_wall()).contains("2% above"), "the comparison on the wall");
 }
 
 #[test]

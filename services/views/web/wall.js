@@ -67,12 +67,11 @@ class Wall {
     const made = { now: Number(now) || Date.now(), wm: wm === undefined ? null : Number(wm) };
     this.live = new Live("wall", 1, made);
     this.parts = {
-      title: part("title"), clock: part("clock"), unit: part("rate-unit"), usual1: part("usual-1"),
+      title: part("title"), clock: part("clock"), unit: part("rate-unit"), usual: part("usual"), usual1: part("usual-1"),
       usual2: part("usual-2"), hours: part("hours"), line: part("line"), now: part("now"), end: part("end"),
       gap: part("gap"), tiles: part("tiles"), message: part("message"), heard: part("heard"), again: part("again"),
       connection: part("connection"), pipeline: part("pipeline"), sources: part("sources"), status: part("status"),
     };
-    this.usual = [this.parts.usual1.innerHTML, this.parts.usual2.innerHTML];
     this.today = document.body.dataset.today ?? "";
     this.madeAt = performance.now();
     this.tilesAt = performance.now();
@@ -170,9 +169,9 @@ class Wall {
   /** Old figures stay, and say so. */
   #cut() {
     const { usual1, usual2, unit, heard, again } = this.parts;
-    write(usual1, "Old figures,");
+    say(usual1, null, "Old figures,");
     usual2.className = "";
-    write(usual2, "not live");
+    say(usual2, null, "not live");
     const age = this.live.now() - this.live.edge;
     const rate = /** @type {HTMLElement} */ (document.querySelector('[data-figure="all/last"]'));
     write(rate, spanShort(age));
@@ -188,7 +187,7 @@ class Wall {
   /** @param {import("./live.js").Mode} mode */
   #figures(mode) {
     const { fold } = this.live;
-    const { usual1, usual2, unit } = this.parts;
+    const { unit } = this.parts;
     const at = periods(this.live);
     const steady = mode === "ok" || mode === "silent";
     for (const found of document.querySelectorAll("[data-figure]")) {
@@ -199,17 +198,33 @@ class Wall {
       if (value === null && !steady) continue;
       writeFigure(element, value, role === "today" ? heroText(value) : value === null ? "none" : exact(value));
     }
-    write(unit, "a minute");
-    const first = steady ? (this.usual[0] ?? "") : "Last count";
-    if (usual1.innerHTML !== first) usual1.innerHTML = first;
-    const silent = this.live.heartbeat?.sources.silent_count ?? 0;
-    usual2.className = mode === "silent" ? "ws1" : "";
-    if (mode === "silent") write(usual2, `${count(silent, "source")} missing`);
-    else if (mode !== "ok") write(usual2, `at ${hm(this.live.edge)}`);
-    else if (usual2.innerHTML !== this.usual[1]) usual2.innerHTML = this.usual[1] ?? "";
+    const rate = /** @type {HTMLElement} */ (document.querySelector('[data-figure="all/last"]'));
+    write(unit, rate.dataset.m === "none" ? "last minute" : "a minute");
+    this.#usual(mode);
     this.#tiles(at, steady);
     this.#day(at);
     this.#now();
+  }
+
+  /**
+   * Two short lines; the server wrote those of a healthy day into the attributes.
+   * @param {import("./live.js").Mode} mode
+   */
+  #usual(mode) {
+    const { usual, usual1, usual2 } = this.parts;
+    const { arrow, first = "", second = "" } = usual.dataset;
+    const silent = mode === "silent" ? (this.live.heartbeat?.sources.silent_count ?? 0) : 0;
+    usual2.className = silent > 0 ? "ws1" : "";
+    if (mode !== "ok" && mode !== "silent") {
+      say(usual1, null, "Last count");
+      say(usual2, null, `at ${hm(this.live.edge)}`);
+    } else if (silent > 0 && arrow === undefined) {
+      say(usual1, null, "Total without");
+      say(usual2, null, count(silent, "source"));
+    } else {
+      say(usual1, arrow ?? null, first);
+      say(usual2, null, silent === 0 ? second : silent === 1 ? "1 source missing" : `${count(silent, "source")} out`);
+    }
   }
 
   /**
@@ -226,6 +241,7 @@ class Wall {
       if (steady && last !== undefined) {
         tile.dataset.s = "silent";
         delete figure.dataset.value;
+        delete figure.dataset.m;
         say(figure, "silent", `silent ${spanShort(this.live.now() - last)}`);
         continue;
       }
@@ -298,7 +314,7 @@ class Wall {
       (key) => key.startsWith("service:") && !shown.has(key.slice(8)) && this.live.fold.get(key, last) !== null,
     );
     const waited = performance.now() - this.tilesAt;
-    const known = this.usual[0]?.includes("%") ?? false;
+    const known = this.parts.usual.dataset.arrow !== undefined;
     const today = day(this.live.now());
     const soon = strange || today !== this.today;
     if (waited < (soon ? TILES_MIN_MS : known ? USUAL_MS : TILES_MS)) return;
@@ -312,8 +328,12 @@ class Wall {
     const made = await fetched();
     const fresh = made?.querySelector('[data-part="tiles"]');
     if (!made || !fresh) return;
-    const usual = ["usual-1", "usual-2"].map((name) => made.querySelector(`[data-part="${name}"]`)?.innerHTML);
-    if (usual.every((words) => words !== undefined)) this.usual = /** @type {string[]} */ (usual);
+    const usual = /** @type {HTMLElement | null} */ (made.querySelector('[data-part="usual"]'));
+    for (const name of ["arrow", "first", "second"]) {
+      const words = usual?.dataset[name];
+      if (words === undefined) delete this.parts.usual.dataset[name];
+      else this.parts.usual.dataset[name] = words;
+    }
     /** @type {(tile: Element) => string | undefined} */
     const id = (tile) => /** @type {HTMLElement} */ (tile).dataset.service;
     const shown = new Set([...this.parts.tiles.children].map(id));

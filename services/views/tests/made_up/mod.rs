@@ -112,6 +112,13 @@ pub(crate) fn silent() -> Context {
 
 pub(crate) const USUAL: Usual = Usual { weeks: 1, weeks_needed: 4, range: None };
 
+/// A usual range of which `today` is two per cent above the middle.
+pub(crate) fn usual(today: u64) -> Usual {
+    let median = today * 100 / 102;
+    let range = UsualRange { low: median * 95 / 100, median, high: median * 106 / 100 };
+    Usual { weeks: 8, weeks_needed: 4, range: Some(range) }
+}
+
 pub(crate) fn row(i: usize) -> ServiceRow {
     let n = SERVICES[i].4;
     ServiceRow { service: service(i), live: live(i as u64 + 100, n), last_event_ms: (n > 0).then_some(NOW_MS - 300) }
