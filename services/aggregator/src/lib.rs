@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use domain::rules::Rules;
 use prometheus_client::registry::Registry;
 use runtime::admin::{self, Health};
 use runtime::backoff::Backoff;
@@ -44,7 +45,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     Listening { service: "aggregator", admin: Some(admin), ..Listening::default() }.announce();
 
     let (epoch, rules) = provision::rules(&config)?;
-    let Some(store) = checked(&config, rules.partitions, &health, &shutdown).await? else { return Ok(()) };
+    let Some(store) = checked(&config, epoch, &rules, &health, &shutdown).await? else { return Ok(()) };
 
     let publisher = live::Publisher::new(&config.kafka, &config.topics.live).context("live producer")?;
     let stall = writer::Stall::default();
@@ -80,26 +81,23 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     Ok(result?)
 }
 
-/// Waits for Kafka and ClickHouse, then checks topics and tables; `None` if told to stop meanwhile.
+/// Waits for Kafka and ClickHouse, then checks topics, tables and rules; `None` if told to stop meanwhile.
 async fn checked(
     config: &Config,
-    partitions: u16,
+    epoch: u16,
+    rules: &Rules,
     health: &Health,
     shutdown: &Shutdown,
 ) -> anyhow::Result<Option<Store>> {
-    let topics = [Topic::events(&config.topics, partitions), Topic::live(&config.topics)];
+    let topics = [Topic::events(&config.topics, rules.partitions), Topic::live(&config.topics)];
     let admin = Admin::new(&config.kafka)?;
     let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(3));
     while !shutdown.is_stopping() {
         let reason = match admin.check(&topics).await {
-            Ok(()) => match Store::connect(&config.clickhouse).await {
-                Ok(store) => match schema::check(&store).await {
-                    Ok(()) => return Ok(Some(store)),
-                    Err(schema::Error::Store(error)) if error.is_retryable() => error.to_string(),
-                    Err(error) => return Err(error).context("tables"),
-                },
+            Ok(()) => match stored(config, epoch, rules).await {
+                Ok(store) => return Ok(Some(store)),
                 Err(error) if error.is_retryable() => error.to_string(),
-                Err(error) => return Err(error).context("ClickHouse"),
+                Err(error) => return Err(error).context("tables"),
             },
             Err(error) if error.is_retryable() => error.to_string(),
             Err(error) => return Err(error).context("topics"),
@@ -108,4 +106,12 @@ async fn checked(
         tokio::time::sleep(backoff.next_wait()).await;
     }
     Ok(None)
+}
+
+/// The store, if its tables and rules are what they must be.
+async fn stored(config: &Config, epoch: u16, rules: &Rules) -> Result<Store, store::Error> {
+    let store = Store::connect(&config.clickhouse).await?;
+    schema::check(&store).await?;
+    store::check_rules(&store, epoch, rules).await?;
+    Ok(store)
 }

@@ -75,14 +75,7 @@ async fn write_rules(store: &Store, epoch: u16, rules: &Rules, dry_run: bool) ->
     for partition in 0..rules.partitions {
         let source = Source { log: Log::Events, epoch, partition };
         match store::book(store, source).await {
-            Ok(book) => {
-                let (written, _) = book.at(0)?;
-                anyhow::ensure!(
-                    written == rules,
-                    "{source} has other rules than the configuration, and rules are immutable: {written:?} where \
-                     {rules:?} is configured"
-                );
-            }
+            Ok(book) => store::compare_rules(source, &book, rules)?,
             Err(store::Error::NoRules(_)) => {
                 let row = serde_json::json!({
                     "log": source.log as u8, "epoch": epoch, "p": partition, "from_offset": 0, "rules": text,

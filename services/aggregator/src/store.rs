@@ -9,7 +9,7 @@ use clickhouse::Row;
 use domain::cell::{CellKey, Counts, Dimension, Measures, Slice, Views};
 use domain::outcome::Outcome;
 use domain::rules::{Book, Rules};
-use domain::source::{EventId, ServiceNumber, Source};
+use domain::source::{EventId, Log, ServiceNumber, Source};
 use domain::time::Period;
 use domain::visitors::Registers;
 use runtime::clickhouse::{Error as StoreError, Query, Store};
@@ -25,19 +25,29 @@ pub enum Error {
     /// ClickHouse.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Tables that cannot be used.
+    #[error(transparent)]
+    Schema(#[from] crate::schema::Error),
     /// No rules from offset 0 on.
     #[error("{0} has no rules from offset 0 on: run `aggregator provision`")]
     NoRules(Source),
     /// Rules that cannot be read.
     #[error("{0}: its rules cannot be read: {1}")]
     BadRules(Source, serde_json::Error),
+    /// Rules that differ from the configuration.
+    #[error("{0} has other rules than the configuration, and rules are immutable: {1} where {2} is configured")]
+    OtherRules(Source, String, String),
 }
 
 impl Error {
     /// Whether the same call may succeed later.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Store(error) if error.is_retryable())
+        use crate::schema::Error as SchemaError;
+        match self {
+            Self::Store(error) | Self::Schema(SchemaError::Store(error)) => error.is_retryable(),
+            Self::Schema(_) | Self::NoRules(_) | Self::BadRules(..) | Self::OtherRules(..) => false,
+        }
     }
 }
 
@@ -291,6 +301,31 @@ async fn ids(store: &Store, source: Source, start: u64, from_ms: i64) -> Result<
         })
         .await?;
     Ok(ids)
+}
+
+/// Stops where the rules of a source are missing or not the ones of the configuration.
+///
+/// # Errors
+/// ClickHouse, or the first source that differs.
+pub async fn check_rules(store: &Store, epoch: u16, rules: &Rules) -> Result<(), Error> {
+    for partition in 0..rules.partitions {
+        let source = Source { log: Log::Events, epoch, partition };
+        compare_rules(source, &book(store, source).await?, rules)?;
+    }
+    Ok(())
+}
+
+/// Compares what is written for a source with the configuration.
+///
+/// # Errors
+/// [`Error::OtherRules`]
+pub fn compare_rules(source: Source, book: &Book, rules: &Rules) -> Result<(), Error> {
+    let told = |rules: &Rules| serde_json::to_string(rules).unwrap_or_default();
+    match book.at(0) {
+        Ok((written, _)) if written == rules => Ok(()),
+        Ok((written, _)) => Err(Error::OtherRules(source, told(written), told(rules))),
+        Err(unknown) => Err(Error::OtherRules(source, unknown.to_string(), told(rules))),
+    }
 }
 
 /// The rules of a source.
