@@ -10,7 +10,7 @@ use crate::attention::attention;
 use crate::chart::{MinuteChart, Part, minute_columns};
 use crate::figures::{Books, DepartmentRow, Overview, Ratio};
 use crate::layout::{Frame, REFRESH_S, page as frame};
-use crate::parts::{Figure, Sums, against_usual, badge, bar, colour, fig, foot, ratio, share, spark};
+use crate::parts::{Figure, Sums, against_usual, badge, bar, colour, fig, foot, ratio, share, spark, usual_range};
 use crate::rows::{Columns, minutes_table, services_table};
 use crate::{clock, format, parts};
 
