@@ -201,15 +201,15 @@ fn hours_table(s: &ServicePage, open_from_s: i64) -> Markup {
 fn rates(s: &ServicePage) -> Markup {
     let all = s.completed.today;
     let digital = took_channels(s).zip(all);
-    let finished = s.stages.completed.or(s.stages.started.map(|_| 0)).zip(s.stages.started);
+    let finished = s.stages.completed_of_started.zip(s.stages.started);
     html! {
         section.kpis.k4 aria-label="Key figures of today" {
             (fig("", &html! { "Digital take-up, today" },
                 &ratio("digital", &Sums { n: "completed:digital+completed:assisted_digital+completed:api", of: "completed" }, digital, "no events yet"),
                 &html! { "completed digitally ÷ all completed" }, &html! { "counted" }))
             (fig("", &html! { "Completion rate, today" },
-                &ratio("completion", &Sums { n: "completed", of: "started" }, finished, if all.is_some() { "sends no starts" } else { "no events yet" }),
-                &html! { "completed ÷ started" }, &html! { "counted" }))
+                &ratio("completion", &Sums { n: "completed_started", of: "started" }, finished, if all.is_some() { "sends no starts" } else { "no events yet" }),
+                &html! { "completed ÷ started, over channels that report starts" }, &html! { "counted" }))
             (fig("", &html! { "User satisfaction, today" }, &score(s),
                 &html! { "mean of ratings 1 to 5" }, &html! { "counted" }))
             (fig("", &html! { "Transactions a year" },

@@ -49,18 +49,15 @@ pub(crate) fn channels(s: &ServicePage) -> Markup {
 
 pub(crate) fn completion(s: &ServicePage) -> Markup {
     let stages = &s.stages;
-    let lead = match (stages.started, stages.completed) {
-        (Some(started), completed) => {
-            format::percent(completed.unwrap_or(0), started).map(|share| format!("Completed: {share} of started."))
-        }
-        _ => None,
-    };
+    let rate = stages.completed_of_started.zip(stages.started).and_then(|(n, of)| format::percent(n, of));
+    let lead = rate.map(|share| format!("Completed: {share} of started."));
+    let apart = stages.completed.zip(stages.completed_of_started).map_or(0, |(all, part)| all.saturating_sub(part));
     html! {
         section.row #completion {
             div.say {
                 h2 { "Completion" }
                 div data-island="completion-lead" {
-                    @if let Some(lead) = lead { p.lead { (lead) } p.sub { "Today until " (clock::hm(s.context.edge_ms())) ". Some that started today are still on their way." } }
+                    @if let Some(lead) = lead { p.lead { (lead) } p.sub { "Today until " (clock::hm(s.context.edge_ms())) ". Some that started today are still on their way." @if apart > 0 { " Not in the rate: " (format::exact(apart)) " completed through channels that report no starts." } } }
                     @else { p.lead { "This service has sent no starts today, so there is no completion rate." } }
                 }
             }
@@ -69,10 +66,10 @@ pub(crate) fn completion(s: &ServicePage) -> Markup {
                     caption.vh { "How far transactions came today" }
                     thead { tr { th scope="col" { "Stage" } th scope="col" { span.vh { "Share of started" } } th.n scope="col" { "Today" } th.n scope="col" { "Of started" } } }
                     tbody {
-                        (stage("Started", "started", stages.started, stages.started, "f1"))
-                        (stage("Completed", "completed", stages.completed, stages.started, "f1"))
-                        (stage("Failed", "failed", stages.failed, stages.started, "f-past"))
-                        (stage("Abandoned", "abandoned", stages.abandoned, stages.started, "f-past"))
+                        (stage("Started", "started", stages.started, "started", stages.started.zip(stages.started), "f1"))
+                        (stage("Completed", "completed", stages.completed, "completed_started", stages.completed_of_started.zip(stages.started), "f1"))
+                        (stage("Failed", "failed", stages.failed, "failed", stages.failed.zip(stages.started), "f-past"))
+                        (stage("Abandoned", "abandoned", stages.abandoned, "abandoned", stages.abandoned.zip(stages.started), "f-past"))
                     }
                 }
                 (foot(None, &api(s), &html! { b { "Counted" } ", today provisional" }))

@@ -172,6 +172,8 @@ pub struct Stages {
     pub started: Option<u64>,
     /// Ended well.
     pub completed: Option<u64>,
+    /// Of these, through the channels that report starts: the part of the completion rate.
+    pub completed_of_started: Option<u64>,
     /// Ended badly.
     pub failed: Option<u64>,
     /// The user went away.
