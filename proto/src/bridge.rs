@@ -53,6 +53,13 @@ pub fn parse_event(event: &v1::Event, door: &Door<'_>) -> Result<Event, Reject> 
 /// Writes an event as a record.
 #[must_use]
 pub fn encode_record(event: Event, stamp: Stamp) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    append_record(event, stamp, &mut bytes);
+    bytes
+}
+
+/// Writes an event as a record at the end of a buffer.
+pub fn append_record(event: Event, stamp: Stamp, bytes: &mut Vec<u8>) {
     let body = match event.body {
         Body::Transaction(t) => record::Body::Transaction(internal::Transaction {
             stage: t.stage.number().into(),
@@ -84,7 +91,8 @@ pub fn encode_record(event: Event, stamp: Stamp) -> Vec<u8> {
         channel: event.channel.map_or(0, Channel::number).into(),
         attributes: event.attributes.into_iter().map(note).collect(),
     }
-    .encode_to_vec()
+    .encode(bytes)
+    .expect("a vector has room");
 }
 
 /// Reads a record; `None` if it is not one of a version and vocabulary that this program knows.

@@ -6,7 +6,7 @@
 mod bridge;
 mod pack;
 
-pub use bridge::{Stamp, decode_record, encode_record, parse_event};
+pub use bridge::{Stamp, append_record, decode_record, encode_record, parse_event};
 pub use pack::{Pack, PackedCell, decode_pack, encode_pack};
 
 /// `performance.v1`: the public contract.

@@ -8,6 +8,7 @@ pub mod grpc;
 pub mod metrics;
 pub mod producer;
 pub mod publish;
+pub mod records;
 mod server;
 mod watch;
 

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 
 use crate::batch::Batch;
 use crate::config::Config;
+use crate::records::Records;
 
 /// Which event of which batch a report is for.
 #[derive(Debug)]
@@ -127,16 +128,17 @@ impl Producer {
         })
     }
 
-    /// Sends the records of a batch, `(partition, record)` in the order of its slots; what cannot be taken is given up
-    /// at once.
-    pub fn send(&self, batch: &Arc<Batch>, records: impl Iterator<Item = (u16, Vec<u8>)>) {
+    /// Sends the records of a batch; what cannot be taken is given up at once.
+    pub fn send(&self, batch: &Arc<Batch>, records: &Records, received_at_ms: i64) {
         let producer = self.current();
-        self.signs.sent.fetch_add(batch.len() as u64, Ordering::AcqRel);
-        for (at, (partition, record)) in records.enumerate() {
+        self.signs.sent.fetch_add(records.len() as u64, Ordering::AcqRel);
+        for (at, (partition, record)) in records.iter().enumerate() {
             let slot = Box::new(Slot { batch: Arc::clone(batch), at });
             let message = BaseRecord::<(), [u8], Box<Slot>>::with_opaque_to(&self.topic, slot)
                 .partition(i32::from(partition))
-                .payload(&record);
+                // The broker's time takes its place; without one the client asks the clock for each record.
+                .timestamp(received_at_ms)
+                .payload(record);
             if let Err((error, message)) = producer.send(message) {
                 self.signs.notice(&error);
                 tracing::debug!(%error, "not taken");
@@ -250,7 +252,9 @@ mod tests {
         let permit = admission.admit(1, 10).expect("room");
         let retried = Counter::default();
         let batch = Arc::new(Batch::new(2, permit, Counter::default(), retried.clone()));
-        producer.send(&batch, [(0, vec![1]), (1, vec![2])].into_iter());
+        let mut records = Records::with_capacity(2);
+        assert_eq!((records.push(0, |to| to.push(1)), records.push(1, |to| to.push(2))), (0, 1));
+        producer.send(&batch, &records, 1);
         assert_eq!((batch.delivery(0), producer.signs.in_flight()), (Delivery::Pending, 2));
         producer.signs.fatal.store(true, Ordering::Release);
         producer.look().expect("replaced");

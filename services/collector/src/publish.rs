@@ -10,7 +10,7 @@ use domain::pages::Pages;
 use domain::reject::Reject;
 use domain::rules::Rules;
 use domain::source::partition_of;
-use proto::{Stamp, encode_record, encoded_len, parse_event, v1};
+use proto::{Stamp, append_record, encoded_len, parse_event, v1};
 use runtime::clock::now_ms;
 
 use crate::admission::{Admission, Permit, Refused, cost};
@@ -18,6 +18,7 @@ use crate::batch::{Batch, Delivery};
 use crate::config::{Limits, Producer as Pace, REPORTS_LATE_MS};
 use crate::metrics::Metrics;
 use crate::producer::Producer;
+use crate::records::Records;
 
 /// Everything that a batch needs on its way.
 pub struct Publisher {
@@ -158,13 +159,12 @@ impl Publisher {
         let stamp = Stamp { epoch: self.epoch, boot: self.boot, received_at_ms };
         let id = self.department_id(department);
         let books = self.metrics.books(id);
-        let mut records = Vec::with_capacity(events.len());
+        let mut records = Records::with_capacity(events.len());
         let enter = |parsed| match parsed {
             Ok(event) => {
                 let Event { service, id, .. } = event;
                 let partition = partition_of(service, id, self.rules.spread(service), self.rules.partitions);
-                records.push((partition, encode_record(event, stamp)));
-                Entry::Sent(records.len() - 1, partition)
+                Entry::Sent(records.push(partition, |bytes| append_record(event, stamp, bytes)), partition)
             }
             Err(reject) => {
                 self.metrics.reject(id, reject);
@@ -173,7 +173,7 @@ impl Publisher {
         };
         let entries = self.parse(department, events, received_at_ms).map(enter).collect();
         let batch = Arc::new(Batch::new(records.len(), permit, books.accepted, books.retried));
-        self.producer.send(&batch, records.into_iter());
+        self.producer.send(&batch, &records, received_at_ms);
         (entries, batch)
     }
 
