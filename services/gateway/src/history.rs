@@ -13,6 +13,7 @@ use domain::time::{Day, HOUR_MS, Period};
 use runtime::clickhouse::{Error, Store};
 use runtime::shutdown::Shutdown;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 
 use crate::store::Stores;
 
@@ -23,6 +24,8 @@ const DAY_HOURS: usize = 25;
 /// The past changes by late events only.
 const WEEKS_EVERY: Duration = Duration::from_secs(600);
 const BOOKS_EVERY: Duration = Duration::from_secs(5);
+/// Series that are read at the same time; further ones wait.
+const SERIES_AT_ONCE: usize = 4;
 const RETRY_EVERY: Duration = Duration::from_secs(5);
 
 /// Completed by hour of one day: a place for each hour since London midnight; `None` = nothing counted.
@@ -106,13 +109,20 @@ pub struct History {
     stores: Arc<Stores>,
     weekdays: Mutex<Arc<Weekdays>>,
     books: Mutex<Option<Arc<Books>>>,
+    /// Series are the only reads that strangers cause.
+    readers: Semaphore,
 }
 
 impl History {
     /// Nothing read yet.
     #[must_use]
     pub fn new(stores: Arc<Stores>) -> Arc<Self> {
-        Arc::new(Self { stores, weekdays: Mutex::default(), books: Mutex::default() })
+        Arc::new(Self {
+            stores,
+            weekdays: Mutex::default(),
+            books: Mutex::default(),
+            readers: Semaphore::new(SERIES_AT_ONCE),
+        })
     }
 
     /// The same weekdays before.
@@ -193,6 +203,7 @@ impl History {
              toInt64(sum(duration_ms)) AS spent_ms, toInt64(sum(value_pence)) AS pence \
              FROM {{figures}}.{view} WHERE service = ? AND {column} GROUP BY start, channel ORDER BY start, channel"
         );
+        let _turn = self.readers.acquire().await.expect("the semaphore is never closed");
         let store = self.stores.get().await?;
         let bounds = (u64::from(range.start) * length, u64::from(range.end) * length);
         let query = store.query(&sql).bind(service.0).bind(bounds.0).bind(bounds.1);

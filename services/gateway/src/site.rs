@@ -24,8 +24,8 @@ use crate::world::World;
 
 /// How long an answer is held.
 const HELD_FOR: Duration = Duration::from_millis(750);
-/// So many answers are held.
-const HELD_MAX: usize = 256;
+/// So many bytes of answers are held; a search for everything is half a megabyte.
+const HELD_BYTES_MAX: usize = 16 * 1_024 * 1_024;
 
 /// Shorter answers are not worth compressing.
 const ZIPPED_MIN: usize = 1_024;
@@ -166,10 +166,9 @@ impl Held {
         }
         let made = make();
         let mut answers = self.lock();
-        if answers.len() >= HELD_MAX {
-            answers.retain(|_, held| fresh(held));
-        }
-        if answers.len() < HELD_MAX {
+        answers.retain(|_, held| fresh(held));
+        let bytes: usize = answers.values().map(|(_, held)| held.content.body.len()).sum();
+        if bytes + made.content.body.len() <= HELD_BYTES_MAX {
             answers.insert(address.to_owned(), (now, made.clone()));
         }
         made
