@@ -244,7 +244,7 @@ impl RateSums {
             self.digital.2 += 1;
         }
         if let Some(started) = whole(sum.get(Measure::Stage(Stage::Started))) {
-            self.completion.0 += whole(sum.completed()).unwrap_or(0);
+            self.completion.0 += whole(sum.completed_of_started()).unwrap_or(0);
             self.completion.1 += started;
             self.completion.2 += 1;
         }

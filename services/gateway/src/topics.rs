@@ -64,6 +64,8 @@ pub enum Key {
     Service(ServiceNumber),
     /// `started`, `completed:digital`, `rating:5`, `views`: of the topic's service.
     Of(Measure),
+    /// `completed_started`: completed through the channels of the topic's service that report starts.
+    CompletedStarted,
     /// `visitors`: distinct visitors of the topic's service, an estimate.
     Visitors,
 }
@@ -73,7 +75,7 @@ pub enum Key {
 pub enum Part {
     /// Started.
     Started,
-    /// Completed by the services that send starts.
+    /// Completed through the channels that report starts.
     CompletedStarted,
     /// Completed through digital channels.
     CompletedDigital,
@@ -107,6 +109,7 @@ impl Key {
             Self::Of(Measure::Completed(channel)) => format!("completed:{}", channel.name()),
             Self::Of(Measure::Rating(rating)) => format!("rating:{rating}"),
             Self::Of(Measure::Views) => "views".to_owned(),
+            Self::CompletedStarted => "completed_started".to_owned(),
             Self::Visitors => "visitors".to_owned(),
         }
     }
@@ -258,6 +261,9 @@ fn service(number: ServiceNumber, fold: &Fold, scope: &Scope<'_>, since: u64, pu
                 put(Key::Of(measure), at, value);
             }
         }
+        if let Some(completed) = sum.completed_of_started() {
+            put(Key::CompletedStarted, at, completed);
+        }
         if sum.get(Measure::Views).is_some() {
             put(Key::Visitors, at, sum.visitors.estimate().round() as i64);
         }
@@ -319,9 +325,8 @@ fn parts(bucket: &Bucket) -> impl Iterator<Item = (Part, i64)> {
         }
     };
     for (_, sum) in bucket.public() {
-        let started = sum.get(Measure::Stage(Stage::Started));
-        add(0, started);
-        add(1, started.map(|_| sum.completed().unwrap_or(0)));
+        add(0, sum.get(Measure::Stage(Stage::Started)));
+        add(1, sum.completed_of_started());
         add(2, sum.completed_digital());
         if let Some(ratings) = sum.ratings() {
             add(3, Some(ratings.iter().sum()));

@@ -66,10 +66,10 @@ pub(crate) fn completion(s: &ServicePage) -> Markup {
                     caption.vh { "How far transactions came today" }
                     thead { tr { th scope="col" { "Stage" } th scope="col" { span.vh { "Share of started" } } th.n scope="col" { "Today" } th.n scope="col" { "Of started" } } }
                     tbody {
-                        (stage("Started", "started", stages.started, "started", stages.started.zip(stages.started), "f1"))
-                        (stage("Completed", "completed", stages.completed, "completed_started", stages.completed_of_started.zip(stages.started), "f1"))
-                        (stage("Failed", "failed", stages.failed, "failed", stages.failed.zip(stages.started), "f-past"))
-                        (stage("Abandoned", "abandoned", stages.abandoned, "abandoned", stages.abandoned.zip(stages.started), "f-past"))
+                        (stage("Started", ("started", stages.started), ("started", stages.started), stages.started, "f1"))
+                        (stage("Completed", ("completed", stages.completed), ("completed_started", stages.completed_of_started), stages.started, "f1"))
+                        (stage("Failed", ("failed", stages.failed), ("failed", stages.failed), stages.started, "f-past"))
+                        (stage("Abandoned", ("abandoned", stages.abandoned), ("abandoned", stages.abandoned), stages.started, "f-past"))
                     }
                 }
                 (foot(None, &api(s), &html! { b { "Counted" } ", today provisional" }))
@@ -79,14 +79,15 @@ pub(crate) fn completion(s: &ServicePage) -> Markup {
     }
 }
 
-fn stage(word: &str, key: &str, n: Option<u64>, started: Option<u64>, class: &str) -> Markup {
-    let sums = Sums { n: key, of: "started" };
+/// A row of the funnel: `all` is the figure, `part` what of it stands against the starts, each with its key.
+fn stage(word: &str, all: (&str, Option<u64>), part: (&str, Option<u64>), started: Option<u64>, class: &str) -> Markup {
+    let sums = Sums { n: part.0, of: "started" };
     html! {
         tr {
             th scope="row" { (word) }
-            td.bw { (bar(&sums, n, started, class)) }
-            td.n data-l="today" { (Figure { name: &format!("{key}/today"), value: n, none: "none sent" }.span("")) }
-            td.n data-l="of started" { (share(&sums, n, started)) }
+            td.bw { (bar(&sums, part.1, started, class)) }
+            td.n data-l="today" { (Figure { name: &format!("{}/today", all.0), value: all.1, none: "none sent" }.span("")) }
+            td.n data-l="of started" { (share(&sums, part.1, started)) }
         }
     }
 }

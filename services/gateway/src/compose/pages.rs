@@ -157,6 +157,7 @@ impl Composer<'_> {
             stages: Stages {
                 started: stage(Stage::Started),
                 completed: stage(Stage::Completed),
+                completed_of_started: whole(sum.and_then(Sum::completed_of_started)),
                 failed: stage(Stage::Failed),
                 abandoned: stage(Stage::Abandoned),
             },

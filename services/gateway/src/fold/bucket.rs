@@ -85,6 +85,10 @@ impl Service {
                 if measure == Measure::COMPLETED {
                     completed = more;
                 }
+                let channel = Channel::from_number(version.channel.into());
+                if let (Measure::Stage(Stage::Started), Some(channel)) = (measure, channel) {
+                    self.sum.reports_starts(channel);
+                }
             }
         }
         if let Some(channel) = Channel::from_number(version.channel.into()).filter(|_| completed != 0) {

@@ -51,6 +51,8 @@ pub struct Sum {
     values: [i64; SLOTS],
     /// A bit for each measure of which anything was ever counted.
     counted: u32,
+    /// A bit for each channel through which a start was ever counted.
+    starts: u8,
     /// Who saw the pages; registers are never taken back.
     pub visitors: Registers,
     /// The fold's version at the last change.
@@ -78,6 +80,15 @@ impl Sum {
         digital.filter_map(|channel| self.get(Measure::Completed(channel))).reduce(|a, b| a + b)
     }
 
+    /// Completed through the channels that report starts: what the completion rate divides by the starts. A channel
+    /// that reports its completions only (a file from program to program, say) has no part in it. `None` without starts.
+    #[must_use]
+    pub fn completed_of_started(&self) -> Option<i64> {
+        let reports = |channel: &Channel| self.starts & (1 << channel.number()) != 0;
+        let channels = Channel::ALL.into_iter().filter(reports);
+        channels.map(|channel| self.get(Measure::Completed(channel)).unwrap_or(0)).reduce(|a, b| a + b)
+    }
+
     /// Ratings 1 to 5; `None` if nobody rated.
     #[must_use]
     pub fn ratings(&self) -> Option<[i64; 5]> {
@@ -92,6 +103,10 @@ impl Sum {
         stages + self.values[RATINGS_AT..].iter().sum::<i64>()
     }
 
+    pub(super) const fn reports_starts(&mut self, channel: Channel) {
+        self.starts |= 1 << channel.number();
+    }
+
     pub(super) const fn add(&mut self, measure: Measure, n: i64) {
         let slot = measure.slot();
         self.values[slot] += n;
@@ -103,6 +118,17 @@ impl Sum {
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+
+    #[test]
+    fn completions_of_a_channel_without_starts_are_not_in_the_rate() {
+        let mut sum = Sum::default();
+        assert_eq!(sum.completed_of_started(), None);
+        sum.reports_starts(Channel::Digital);
+        assert_eq!(sum.completed_of_started(), Some(0));
+        sum.add(Measure::Completed(Channel::Digital), 3);
+        sum.add(Measure::Completed(Channel::Api), 40);
+        assert_eq!(sum.completed_of_started(), Some(3));
+    }
 
     #[test]
     fn every_measure_has_a_place_of_its_own() {

@@ -210,7 +210,13 @@ pub(crate) fn service_page(context: Context) -> ServicePage {
         usual: USUAL,
         hours: hours(today, context.now_ms, 1),
         same_weekday: Some(DaySeries { day: before, hours: hours(before, i64::MAX, 2) }),
-        stages: Stages { started: Some(88_420), completed: Some(72_912), failed: Some(4_100), abandoned: Some(9_870) },
+        stages: Stages {
+            started: Some(88_420),
+            completed: Some(76_208),
+            completed_of_started: Some(72_912),
+            failed: Some(4_100),
+            abandoned: Some(9_870),
+        },
         channels: vec![
             ChannelFigure { channel: Channel::Digital, completed: 60_900 },
             ChannelFigure { channel: Channel::FaceToFace, completed: 8_500 },
