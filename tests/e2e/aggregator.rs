@@ -1,7 +1,5 @@
 //! The aggregator alone against the real servers: records are written to the log as a collector would.
 
-use std::time::Duration;
-
 use domain::source::ServiceNumber;
 use proto::v1;
 use tests::check;
@@ -139,7 +137,6 @@ fn two_of_them_and_a_rebalance_count_exactly(shared: &Shared) {
     let _second = stack.aggregator(2);
     write(&mut truth);
     check::exact(&truth, &stack.sql(), PATIENCE);
-    std::thread::sleep(Duration::ZERO);
 }
 
 fn owned(aggregator: &dev::Service) -> i64 {

@@ -4,7 +4,10 @@
 //! The logs of a run that failed stay in `target/e2e`; `E2E_KEEP_LOGS=1` keeps those of any run.
 
 mod aggregator;
+mod collector;
+mod faults;
 mod pipeline;
+mod start;
 mod suite;
 
 use std::process::ExitCode;

@@ -1,7 +1,7 @@
 //! The whole way: events through gRPC, figures in the store and on the socket, and the truth.
 
 use tests::check;
-use tests::events::{Mix, WIDE};
+use tests::events::Mix;
 use tests::expect;
 use tests::sender::Senders;
 use tests::shared::Shared;
@@ -55,7 +55,6 @@ fn store_and_socket_equal_the_truth(shared: &Shared) {
         expect::shown(&truth, &again, topic);
     }
     assert_ne!(again.fold("overview").epoch, epoch);
-    let _ = WIDE;
     for service in [&mut collector, &mut aggregator, &mut gateway] {
         assert_eq!(service.stop(), "code 0", "{}", service.name());
     }

@@ -59,7 +59,13 @@ impl Test {
 
 /// All of them; the long ones first.
 pub(crate) fn all() -> Vec<Test> {
-    let modules = [crate::aggregator::tests, crate::pipeline::tests];
+    let modules = [
+        crate::aggregator::tests,
+        crate::pipeline::tests,
+        crate::collector::tests,
+        crate::faults::tests,
+        crate::start::tests,
+    ];
     modules.into_iter().flat_map(|tests| tests()).collect()
 }
 

@@ -88,38 +88,40 @@ pub fn differences(truth: &Truth, topic: &str, fold: &Fold) -> Vec<String> {
     let mut found = Vec::new();
     // What needs other knowledge than counts of transactions and ratings.
     let is_other = |key: &str| ["views", "visitors", "all:completed_started"].contains(&key);
+    let carries = |key: &str, period: &str| carries(truth, topic, key, period, &fold.today);
     for ((key, period), value) in fold.values.iter().filter(|((key, _), _)| !is_other(key)) {
         let wanted = want.get(&(key.clone(), period.clone())).copied().unwrap_or(0);
-        if wanted != *value {
+        if wanted != *value && carries(key, period) {
             found.push(format!("{topic}: {key} {period}: wanted {wanted}, shown {value}"));
         }
     }
     for ((key, period), wanted) in &want {
         let is_shown = fold.values.contains_key(&(key.clone(), period.clone()));
-        if *wanted > 0 && !is_shown && must_show(truth, topic, key, period, &fold.today) {
+        // Only the six tiles of the wall show services.
+        let is_tile = topic == "wall" && key.starts_with("service:");
+        if *wanted > 0 && !is_shown && !is_tile && carries(key, period) {
             found.push(format!("{topic}: {key} {period}: wanted {wanted}, not shown"));
         }
     }
     found
 }
 
-/// Whether a period is one that a topic shows, well inside its window.
-fn must_show(truth: &Truth, topic: &str, key: &str, period: &str, today: &str) -> bool {
+/// Whether a topic carries a period of a key at present; what it does not is neither updated nor shown.
+fn carries(truth: &Truth, topic: &str, key: &str, period: &str, today: &str) -> bool {
     let Some((kind, rest)) = period.split_once(':') else { return false };
-    let is_service_of_all = key.starts_with("service:") && !topic.starts_with("department:");
-    // Only the six tiles of the wall show services.
-    if topic == "wall" && is_service_of_all {
-        return false;
-    }
     if kind == "d" {
         return rest == today;
     }
     let start_ms = rest.parse::<i64>().expect("seconds") * 1_000;
     let is_today = truth.day(start_ms).1 == today;
+    let is_of_last = |minutes: i64| (now_ms() / 60_000 - minutes..=now_ms() / 60_000).contains(&(start_ms / 60_000));
     match (kind, topic) {
         ("h", topic) => topic.starts_with("service:") && is_today && start_ms <= now_ms(),
+        (_, "overview") if key.starts_with("all:") => false,
+        // The last full minute and the open one.
+        (_, "overview" | "wall") if key.starts_with("service:") => is_of_last(1),
         (_, "wall") => is_today && start_ms <= now_ms(),
-        _ => !is_service_of_all && !key.starts_with("all:") && (now_ms() - 58 * 60_000..=now_ms()).contains(&start_ms),
+        _ => is_of_last(58),
     }
 }
 

@@ -1,0 +1,144 @@
+//! Servers that go away and come back. Each test here has a pair of servers of its own and kills one of them.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tests::check;
+use tests::events::Mix;
+use tests::expect;
+use tests::sender::{Answer, Senders};
+use tests::shared::{Address, Shared};
+use tests::stack::Stack;
+use tests::truth::Truth;
+use tests::until::{PATIENCE, until, until_so};
+use tests::viewer::Viewer;
+use tonic::Code;
+
+use crate::suite::Test;
+
+pub(crate) fn tests() -> Vec<Test> {
+    vec![
+        Test::new("faults::kafka_away_is_said_at_once_and_recovered_from", kafka_away),
+        Test::new("faults::clickhouse_away_figures_stay_live_and_say_so", clickhouse_away),
+    ]
+}
+
+const TOPICS: [&str; 2] = ["overview", "service:hmrc-stamp-duty-reserve-tax"];
+
+fn kafka_away(shared: &Shared) {
+    let mut servers = shared.own("kafka_away");
+    let stack = Stack::on(Address::of(&mut servers), shared, "kafka_away");
+    stack.provision();
+    let (collector, aggregator, gateway) = (stack.collector(), stack.aggregator(1), stack.gateway());
+    let pids = [collector.pid(), aggregator.pid(), gateway.pid()];
+    let senders = Senders::new(&stack, collector.grpc());
+    let (mut truth, mut mix) = (Truth::default(), Mix::new(31, "kafka_away"));
+    let events = mix.with_repeats(2_000, 10);
+    senders.send_all(&events, PATIENCE);
+    truth.take(&events);
+    let viewer = Viewer::connect(gateway.http(), &TOPICS);
+    expect::shown(&truth, &viewer, "overview");
+
+    servers.kafka().kill().expect("our own broker");
+    let mut lost = mix.fresh(300);
+    // It may have been taken in before anybody noticed: nobody knows, so it is sent again like the others.
+    lost.push(proto::v1::Event { service_id: "sandbox-hmrc".into(), ..lost[0].clone() });
+    refused_quickly(&senders, &lost);
+    // The screen says that it does not know, in time.
+    let away = viewer.heartbeat("the gateway says that it is behind", |hb| hb["state"] == "behind");
+    assert_eq!(away["pipeline"]["state"], "unknown", "{away}");
+    until_so("the collector says that it is not ready", PATIENCE, || collector.ready().is_err());
+
+    servers.kafka().restart().expect("the broker starts again");
+    senders.send_all(&lost, PATIENCE);
+    truth.take(&lost);
+    let more = mix.with_repeats(2_000, 10);
+    senders.send_all(&more, PATIENCE);
+    truth.take(&more);
+    check::settled(&truth, &stack.log(), &stack.sql(), PATIENCE);
+    let viewer = Viewer::connect(gateway.http(), &TOPICS);
+    viewer.heartbeat("the gateway is well again", |hb| hb["state"] == "ok");
+    for topic in TOPICS {
+        expect::shown(&truth, &viewer, topic);
+    }
+    assert_eq!(pids, [collector.pid(), aggregator.pid(), gateway.pid()]);
+    for mut service in [collector, aggregator, gateway] {
+        assert_eq!(service.stop(), "code 0", "{}", service.name());
+    }
+}
+
+/// The first call may take as long as it takes to notice; from then on the answer comes at once, with a time to wait.
+fn refused_quickly(senders: &Senders, events: &[proto::v1::Event]) {
+    let event = events[events.len() - 1..].to_vec();
+    until("the collector notices", Duration::from_secs(15), || match senders.publish("hmrc", &event, false) {
+        Err(status) if status.code() == Code::Unavailable => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    let began = Instant::now();
+    let status = senders.publish("hmrc", &event, false).expect_err("nobody can store it");
+    let took = began.elapsed();
+    assert_eq!(status.code(), Code::Unavailable);
+    assert!(took < Duration::from_secs(1), "refused after {took:?}");
+    let wait = status.metadata().get("retry-after-ms").and_then(|value| value.to_str().ok()?.parse::<u32>().ok());
+    assert!(wait.is_some_and(|ms| ms > 0), "a time to wait: {:?}", status.metadata());
+    let answers = senders.send(events);
+    assert!(answers.iter().all(|answer| *answer == Answer::Refused(Code::Unavailable)), "{answers:?}");
+}
+
+fn clickhouse_away(shared: &Shared) {
+    let mut servers = shared.own("clickhouse_away");
+    let stack = Stack::on(Address::of(&mut servers), shared, "clickhouse_away");
+    stack.provision();
+    let (collector, mut aggregator, mut gateway) = (stack.collector(), stack.aggregator(1), stack.gateway());
+    let senders = Senders::new(&stack, collector.grpc());
+    // Of this hour only: older cells would have to be read first.
+    let (mut truth, mut mix) = (Truth::default(), Mix::new(32, "clickhouse_away").recent(50));
+    let mut send = |truth: &mut Truth| {
+        let events = mix.with_repeats(2_000, 10);
+        senders.send_all(&events, PATIENCE);
+        truth.take(&events);
+    };
+    send(&mut truth);
+    let viewer = Viewer::connect(gateway.http(), &TOPICS);
+    expect::shown(&truth, &viewer, "overview");
+    check::counted(&stack.sql(), truth.records(), PATIENCE);
+
+    servers.clickhouse().kill().expect("our own server");
+    send(&mut truth);
+    for topic in TOPICS {
+        expect::shown(&truth, &viewer, topic);
+    }
+    let stalled = |sources: &Value| {
+        let words = sources["sources"].as_array().into_iter().flatten().filter_map(|source| source["stalled"].as_str());
+        words.map(str::to_owned).next()
+    };
+    let status = || {
+        let answer = dev::http::get(gateway.http(), "/api/v1/status").map_err(|error| error.to_string())?;
+        serde_json::from_str::<Value>(&answer.body).map_err(|error| error.to_string())
+    };
+    let words = until("the status names the store", PATIENCE, || {
+        let answer = status()?;
+        stalled(&answer).ok_or_else(|| answer.to_string())
+    });
+    assert!(words.contains("store"), "{words}");
+    viewer.heartbeat("the gateway says that it is behind", |hb| hb["pipeline"]["state"] == "behind");
+    send(&mut truth);
+    expect::shown(&truth, &viewer, "overview");
+    // A gateway that starts now has only the live topic, and says that figures may be incomplete.
+    drop(viewer);
+    gateway.kill9();
+    let gateway = stack.gateway();
+    let viewer = Viewer::connect(gateway.http(), &TOPICS);
+    viewer.heartbeat("it says that figures may be incomplete", |hb| hb["incomplete"].is_string());
+    // And an aggregator that is killed now has nothing to go on from, and waits.
+    aggregator.kill9();
+
+    servers.clickhouse().restart().expect("the server starts again");
+    let _aggregator = stack.aggregator(1);
+    send(&mut truth);
+    check::exact(&truth, &stack.sql(), PATIENCE);
+    viewer.heartbeat("all is well again", |hb| hb["incomplete"].is_null() && hb["state"] == "ok");
+    for topic in TOPICS {
+        expect::shown(&truth, &viewer, topic);
+    }
+}
