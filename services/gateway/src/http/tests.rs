@@ -129,7 +129,7 @@ async fn a_viewer_gets_a_snapshot_and_then_what_changes() {
     viewer.say(r#"{"op":"sub","topic":"service:hmrc-self-assessment","rate":10}"#).await;
     let snapshot = viewer.next("snap").await;
     let keys: Vec<_> = snapshot["keys"].as_array().unwrap().iter().map(|key| key.as_str().unwrap()).collect();
-    assert_eq!(keys, ["started", "completed", "completed:digital"]);
+    assert_eq!(keys, ["started", "completed", "completed:digital", "completed_started"]);
     let value = |frame: &Json, list: &str, key: usize| -> Vec<u64> {
         let values = frame[list].as_array().unwrap().iter();
         values.filter(|v| v[0] == key).map(|v| v[2].as_u64().unwrap()).collect()
