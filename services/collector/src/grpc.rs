@@ -153,3 +153,31 @@ fn ask_to_wait(status: &mut Status, ms: u32) {
         status.metadata_mut().insert(RETRY_AFTER, MetadataValue::from(ms));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admission::Refused;
+
+    #[test]
+    fn a_refusal_says_the_same_on_a_call_and_on_a_stream() {
+        let cases = [
+            (Refusal::Invalid("events: at least one".into()), Code::InvalidArgument, "invalid_argument", None),
+            (
+                Refusal::Exhausted { refused: Refused::Department, retry_after_ms: 70 },
+                Code::ResourceExhausted,
+                "resource_exhausted",
+                Some("70"),
+            ),
+            (Refusal::Unavailable { retry_after_ms: 80 }, Code::Unavailable, "unavailable", Some("80")),
+        ];
+        for (refusal, code, word, wait) in cases {
+            let (on_call, on_stream) = (status(&refusal), wire(&refusal));
+            assert_eq!((on_call.code(), on_stream.code.as_str()), (code, word));
+            assert_eq!(on_call.message(), on_stream.message);
+            let told = on_call.metadata().get(RETRY_AFTER).map(|value| value.to_str().expect("ASCII"));
+            assert_eq!(told, wait, "{refusal}");
+            assert_eq!(on_stream.retry_after_ms.to_string(), wait.unwrap_or("0"));
+        }
+    }
+}

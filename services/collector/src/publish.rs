@@ -101,6 +101,8 @@ impl Publisher {
         })?;
         self.metrics.batches.inc();
         let (entries, batch) = self.send(department, &request.events, received_at_ms, permit);
+        // The permit counts the records on their way, not the events that they were made of.
+        drop(request);
         tokio::select! {
             () = batch.all_in() => if !batch.is_empty() {
                 self.metrics.delivery_seconds.observe(began.elapsed().as_secs_f64());
