@@ -262,7 +262,7 @@ fn busiest(o: &Overview) -> Markup {
                 a href="/services" { "All " (format::count(o.services_known.into(), "service")) }
             }
             div.scrollx data-island="busiest" {
-                @if o.services.is_empty() { p { span.miss data-m="none" { "no events yet" } } }
+                @if o.services.is_empty() { p { span.miss data-m="none" { "no events in the last full minute" } } }
                 @else { (services_table(&o.services, &o.context, Columns::Busiest)) }
             }
             (foot(None, API, &html! { b { "Counted" } ", today provisional" }))
