@@ -6,6 +6,7 @@
 mod aggregator;
 mod collector;
 mod faults;
+mod pages;
 mod pipeline;
 mod start;
 mod suite;

@@ -65,6 +65,7 @@ pub(crate) fn all() -> Vec<Test> {
         crate::collector::tests,
         crate::faults::tests,
         crate::start::tests,
+        crate::pages::tests,
     ];
     modules.into_iter().flat_map(|tests| tests()).collect()
 }

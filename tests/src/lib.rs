@@ -4,6 +4,7 @@
 //! [`truth::Truth`], which shares no counting code with the platform. It never reaches into a service: everything goes
 //! over the wire.
 
+pub mod browser;
 pub mod check;
 pub mod events;
 pub mod expect;

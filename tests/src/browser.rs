@@ -1,0 +1,212 @@
+//! A real Chromium without a window, driven over its debugging protocol: as much of it as the tests of the pages need.
+
+use std::net::TcpStream;
+use std::path::Path;
+use std::time::Duration;
+
+use dev::child::{Child, Spec};
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
+
+use crate::until::{PATIENCE, until};
+
+/// A running browser; it ends with the test.
+pub struct Browser {
+    _child: Child,
+    address: String,
+}
+
+impl Browser {
+    /// Why there is none on this machine.
+    #[must_use]
+    pub fn lacks() -> Option<String> {
+        dev::tools::browser().is_none().then(|| "no Chromium or Chrome on this machine".to_owned())
+    }
+
+    /// Starts one with its files in `dir`.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn start(dir: &Path) -> Self {
+        let program = dev::tools::browser().expect("the test needs a browser");
+        let profile = dir.join("browser");
+        let mut spec = Spec::new("browser", &program, &dir.join("browser.log"));
+        let switches = "--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run --hide-scrollbars \
+                        --disable-background-networking --disable-component-update --disable-extensions \
+                        --remote-debugging-port=0";
+        spec.arguments = switches.split_whitespace().map(str::to_owned).collect();
+        spec.arguments.push(format!("--user-data-dir={}", profile.display()));
+        spec.arguments.push("about:blank".into());
+        spec.grace = Duration::from_secs(2);
+        let mut child = Child::start(spec).unwrap_or_else(|error| panic!("browser: {error}"));
+        let address = until("the browser listens", PATIENCE, || {
+            if child.exit().is_some() {
+                panic!("{}", child.ended_error());
+            }
+            let text =
+                std::fs::read_to_string(profile.join("DevToolsActivePort")).map_err(|error| error.to_string())?;
+            let (port, path) = text.split_once('\n').ok_or("half a file")?;
+            Ok(format!("ws://127.0.0.1:{port}{path}"))
+        });
+        Self { _child: child, address }
+    }
+
+    /// Opens a page of this size in a tab of its own.
+    ///
+    /// # Panics
+    /// When it cannot.
+    #[must_use]
+    pub fn open(&self, url: &str, (width, height): (u32, u32)) -> Page {
+        let host = self.address.trim_start_matches("ws://").split('/').next().expect("a host");
+        let stream = TcpStream::connect(host).expect("the browser accepts connections");
+        stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
+        let (socket, _) = tungstenite::client(&self.address, stream).expect("the upgrade");
+        let mut page = Page { socket, session: None, calls: 0, complaints: Vec::new(), asked: Vec::new() };
+        let target = page.call("Target.createTarget", json!({"url": "about:blank", "newWindow": true}));
+        let attach = json!({"targetId": target["targetId"], "flatten": true});
+        let session = page.call("Target.attachToTarget", attach);
+        page.session = session["sessionId"].as_str().map(str::to_owned);
+        for domain in ["Page.enable", "Runtime.enable", "Log.enable", "Network.enable"] {
+            page.call(domain, json!({}));
+        }
+        let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600});
+        page.call("Emulation.setDeviceMetricsOverride", size);
+        page.call("Page.navigate", json!({"url": url}));
+        until("the page is loaded", PATIENCE, || match page.eval("document.readyState + ' ' + location.href") {
+            Value::String(state) if state.starts_with("complete ") && !state.ends_with("about:blank") => Ok(()),
+            other => Err(other.to_string()),
+        });
+        page
+    }
+}
+
+/// An open page.
+pub struct Page {
+    socket: WebSocket<TcpStream>,
+    session: Option<String>,
+    calls: u64,
+    complaints: Vec<String>,
+    asked: Vec<String>,
+}
+
+impl Page {
+    fn call(&mut self, method: &str, parameters: Value) -> Value {
+        self.calls += 1;
+        let mut message = json!({"id": self.calls, "method": method, "params": parameters});
+        if let Some(session) = &self.session {
+            message["sessionId"] = json!(session);
+        }
+        self.socket.send(Message::text(message.to_string())).expect("the browser listens");
+        loop {
+            let Message::Text(text) = self.socket.read().expect("the browser answers") else { continue };
+            let answer: Value = serde_json::from_str(&text).expect("each message is JSON");
+            if answer["id"].as_u64() == Some(self.calls) {
+                assert!(answer["error"].is_null(), "{method}: {}", answer["error"]);
+                return answer["result"].clone();
+            }
+            self.hear(&answer);
+        }
+    }
+
+    fn hear(&mut self, event: &Value) {
+        let parameters = &event["params"];
+        match event["method"].as_str() {
+            Some("Runtime.exceptionThrown") => {
+                self.complaints.push(parameters["exceptionDetails"]["exception"]["description"].to_string());
+            }
+            Some("Log.entryAdded") if parameters["entry"]["level"] == "error" => {
+                self.complaints.push(format!("{} {}", parameters["entry"]["text"], parameters["entry"]["url"]));
+            }
+            Some("Network.requestWillBeSent") => self.asked.push(text(&parameters["request"]["url"])),
+            Some("Network.webSocketCreated") => self.asked.push(text(&parameters["url"])),
+            _ => {}
+        }
+    }
+
+    /// The value of an expression.
+    ///
+    /// # Panics
+    /// When it throws.
+    pub fn eval(&mut self, expression: &str) -> Value {
+        let answer = self.call("Runtime.evaluate", json!({"expression": expression, "returnByValue": true}));
+        assert!(answer["exceptionDetails"].is_null(), "{expression}: {}", answer["exceptionDetails"]);
+        answer["result"]["value"].clone()
+    }
+
+    /// The text that people see of the first element that matches; empty if there is none.
+    pub fn text(&mut self, selector: &str) -> String {
+        let found = self.eval(&format!("document.querySelector({})?.innerText ?? ''", json!(selector)));
+        text(&found).split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    /// An attribute of the first element that matches.
+    pub fn attribute(&mut self, selector: &str, name: &str) -> Option<String> {
+        let found = self.eval(&format!("document.querySelector({})?.getAttribute({})", json!(selector), json!(name)));
+        found.as_str().map(str::to_owned)
+    }
+
+    /// Waits until an expression is true.
+    ///
+    /// # Panics
+    /// When it is not in time; then the text of the page is shown.
+    pub fn wait_for(&mut self, what: &str, expression: &str) {
+        until(what, PATIENCE, || match self.eval(expression) {
+            Value::Bool(true) => Ok(()),
+            other => Err(format!("{expression} = {other}; the page says:\n{}", self.text("body"))),
+        });
+    }
+
+    /// What the page complained of: exceptions, refused or missing resources.
+    pub fn complaints(&mut self) -> Vec<String> {
+        self.eval("1");
+        std::mem::take(&mut self.complaints)
+    }
+
+    /// All addresses that the page asked for.
+    pub fn asked(&mut self) -> Vec<String> {
+        self.eval("1");
+        self.asked.clone()
+    }
+
+    /// Writes a picture of what is seen.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn screenshot(&mut self, path: &Path) {
+        let answer = self.call("Page.captureScreenshot", json!({"format": "png"}));
+        let png = from_base64(answer["data"].as_str().expect("a picture"));
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("the folder can be made");
+        std::fs::write(path, png).expect("the picture is written");
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn from_base64(text: &str) -> Vec<u8> {
+    const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let (mut bytes, mut bits, mut held) = (Vec::with_capacity(text.len() * 3 / 4), 0_u32, 0);
+    for letter in text.bytes().filter(|letter| *letter != b'=') {
+        let value = ALPHABET.iter().position(|known| *known == letter).expect("base64 has 64 letters");
+        bits = bits << 6 | value as u32;
+        held += 6;
+        if held >= 8 {
+            held -= 8;
+            bytes.push((bits >> held) as u8);
+        }
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::from_base64;
+
+    #[test]
+    fn base64_is_read() {
+        assert_eq!(from_base64("aGVsbG8="), b"hello");
+        assert_eq!(from_base64("/+8A"), [0xff, 0xef, 0x00]);
+    }
+}
