@@ -8,11 +8,11 @@
 //!
 //! It never does IO, reads a clock or waits: what it needs from the store it names, and goes on when it has it.
 
-use domain::cell::{CellKey, Measures, Slice, slices_of};
+use domain::cell::{CellKey, Measures, Slice};
 use domain::event::Event;
 use domain::outcome::Outcome;
 use domain::rules::{self, Book, Rules};
-use domain::source::{ServiceNumber, Source, partition_of};
+use domain::source::{Source, partition_of};
 use domain::time::Period;
 use hashbrown::HashMap;
 /// A cell as it is stored and published.
@@ -20,6 +20,8 @@ pub use proto::PackedCell as Cell;
 use proto::Stamp;
 
 use crate::ids::{Ids, Seen};
+use crate::keys::{Days, Keys};
+pub use crate::ledger::Ledger;
 
 /// A record of the log, decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,38 +45,6 @@ struct Slot {
     /// Not yet published; holds the registers that rose since, if it is a page.
     changed: bool,
     risen: Vec<u16>,
-}
-
-/// Records by outcome, absolute, up to an offset.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Ledger {
-    /// By [`Outcome`] number less one.
-    pub records: [u64; Outcome::ALL.len()],
-    /// One past the last record that is in it.
-    pub applied_end: u64,
-    /// Append time of the last record, unix milliseconds; 0 before the first.
-    pub appended_at_ms: i64,
-}
-
-impl Ledger {
-    /// Records with an outcome.
-    #[must_use]
-    pub const fn of(&self, outcome: Outcome) -> u64 {
-        self.records[outcome.number() as usize - 1]
-    }
-
-    /// What the books lack: records that have been applied less records that have an outcome. 0 unless something is
-    /// wrong.
-    #[must_use]
-    pub fn difference(&self) -> i64 {
-        self.applied_end.cast_signed() - self.records.iter().sum::<u64>().cast_signed()
-    }
-
-    fn add(&mut self, outcome: Outcome, records: u64, end: u64, appended_at_ms: i64) {
-        self.records[usize::from(outcome.number()) - 1] += records;
-        self.applied_end = end;
-        self.appended_at_ms = self.appended_at_ms.max(appended_at_ms);
-    }
 }
 
 /// From which index on every cell is in memory, by length of period.
@@ -173,6 +143,7 @@ pub struct Counter {
     ledger: Ledger,
     dirty: Vec<CellKey>,
     changed: Vec<CellKey>,
+    days: Days,
     appended_at_ms: i64,
     received_at_ms: i64,
 }
@@ -191,6 +162,7 @@ impl Counter {
             ledger: resume.ledger,
             dirty: Vec::new(),
             changed: Vec::new(),
+            days: Days::default(),
             appended_at_ms: 0,
             received_at_ms: 0,
         };
@@ -254,19 +226,19 @@ impl Counter {
         if record.offset != self.next {
             return Err(Error::Gap { source_name: self.source, expected: self.next, found: record.offset });
         }
-        let outcome = {
-            let (rules, _) = self.book.at(record.offset).map_err(|rules| Error::Rules {
-                source_name: self.source,
-                offset: record.offset,
-                rules,
-            })?;
-            decide(self.source, rules, &self.ids, record)
-        };
-        let missing = self.missing(record, outcome);
+        let day = self.days.at(record);
+        let (rules, _) = self.book.at(record.offset).map_err(|rules| Error::Rules {
+            source_name: self.source,
+            offset: record.offset,
+            rules,
+        })?;
+        let outcome = decide(self.source, rules, &self.ids, record);
+        let keys = Keys::of(record, outcome, rules, day);
+        let missing = self.missing(&keys);
         if !missing.is_empty() {
             return Ok(Step::Needs(missing));
         }
-        self.count(record, outcome);
+        self.count(record, outcome, &keys);
         Ok(Step::Counted(outcome))
     }
 
@@ -282,48 +254,21 @@ impl Counter {
         }
     }
 
-    fn missing(&self, record: &Record, outcome: Outcome) -> Vec<CellKey> {
-        let mut missing = Vec::new();
-        self.for_each_key(record, outcome, |key| {
-            if key.index < self.resident.of(key.period) && !self.cells.contains_key(&key) {
-                missing.push(key);
-            }
-        });
-        missing
+    fn missing(&self, keys: &Keys) -> Vec<CellKey> {
+        let is_missing = |key: &&CellKey| key.index < self.resident.of(key.period) && !self.cells.contains_key(*key);
+        keys.iter().filter(is_missing).copied().collect()
     }
 
     /// The cells that a later record needs if it is accepted; those that it does not need in the end do no harm.
     #[must_use]
     pub fn needs_ahead(&self, record: &Record) -> Vec<CellKey> {
-        self.missing(record, Outcome::Accepted)
+        let Ok((rules, _)) = self.book.at(record.offset) else { return Vec::new() };
+        self.missing(&Keys::of(record, Outcome::Accepted, rules, Days::default().at(record)))
     }
 
-    /// Every cell in which a record with this outcome is counted.
-    fn for_each_key(&self, record: &Record, outcome: Outcome, mut each: impl FnMut(CellKey)) {
-        let service = record.content.as_ref().map_or(ServiceNumber::UNKNOWN, |(event, _)| event.service);
-        let hour = Period::Hour.index_at(record.appended_at_ms);
-        each(CellKey { period: Period::Hour, index: hour, service, slice: Slice::Ledger { outcome } });
-        let (Outcome::Accepted, Some((event, _))) = (outcome, &record.content) else { return };
-        let Ok((rules, _)) = self.book.at(record.offset) else { return };
-        for period in Period::ALL {
-            if rules.is_kept(period, event.occurred_at_ms, record.appended_at_ms) {
-                let index = period.index_at(event.occurred_at_ms);
-                for slice in slices_of(event) {
-                    each(CellKey { period, index, service, slice });
-                }
-            }
-        }
-    }
-
-    fn count(&mut self, record: &Record, outcome: Outcome) {
-        let mut keys = [None; 10];
-        let mut n = 0;
-        self.for_each_key(record, outcome, |key| {
-            keys[n] = Some(key);
-            n += 1;
-        });
-        for key in keys.into_iter().flatten() {
-            self.count_in(key, record);
+    fn count(&mut self, record: &Record, outcome: Outcome, keys: &Keys) {
+        for key in keys.iter() {
+            self.count_in(*key, record);
         }
         if let Some((event, stamp)) = &record.content {
             if outcome == Outcome::Accepted {

@@ -40,8 +40,8 @@ pub struct Progress {
 /// The packs of one source for one tick; at least one, so that a quiet source is heard of too. Only the last one
 /// claims the new end, since the cells up to it are spread over all of them.
 #[must_use]
-pub fn packs(source: Source, progress: Progress, stalled: &str, cells: &[Cell]) -> Vec<Vec<u8>> {
-    let pack = |cells: &[Cell], applied_end: u64| {
+pub fn packs(source: Source, progress: Progress, stalled: &str, cells: Vec<Cell>) -> Vec<Vec<u8>> {
+    let pack = |cells: Vec<Cell>, applied_end: u64| {
         encode_pack(&Pack {
             source,
             applied_end,
@@ -49,19 +49,20 @@ pub fn packs(source: Source, progress: Progress, stalled: &str, cells: &[Cell]) 
             appended_at_ms: progress.appended_at_ms,
             received_at_ms: progress.received_at_ms,
             stalled: stalled.to_owned(),
-            cells: cells.to_vec(),
+            cells,
         })
     };
     let mut packs = Vec::new();
-    let (mut from, mut bytes) = (0, 0);
-    for (at, cell) in cells.iter().enumerate() {
+    let (mut waiting, mut bytes) = (Vec::new(), 0);
+    for cell in cells {
         bytes += bytes_at_most(&cell.measures);
+        waiting.push(cell);
         if bytes >= PACK_BYTES_MAX {
-            packs.push(pack(&cells[from..=at], progress.published_end));
-            (from, bytes) = (at + 1, 0);
+            packs.push(pack(std::mem::take(&mut waiting), progress.published_end));
+            bytes = 0;
         }
     }
-    packs.push(pack(&cells[from..], progress.applied_end));
+    packs.push(pack(waiting, progress.applied_end));
     packs
 }
 
@@ -197,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_quiet_source_is_heard_of() {
-        let packs = packs(SOURCE, progress(), "", &[]);
+        let packs = packs(SOURCE, progress(), "", Vec::new());
         let pack = decode_pack(&packs[0]).expect("a pack");
         assert_eq!((packs.len(), pack.applied_end, pack.log_end, pack.source), (1, 9, 12, SOURCE));
     }
@@ -205,7 +206,7 @@ mod tests {
     #[test]
     fn large_ticks_are_split_and_only_the_last_pack_claims_the_end() {
         let cells: Vec<_> = (1..2_000).map(cell).collect();
-        let encoded = packs(SOURCE, progress(), "", &cells);
+        let encoded = packs(SOURCE, progress(), "", cells.clone());
         assert!(encoded.iter().all(|pack| pack.len() <= PACK_BYTES_MAX + 2_000));
         let packs: Vec<_> = encoded.iter().map(|pack| decode_pack(pack).expect("a pack")).collect();
         let (last, others) = packs.split_last().expect("packs");

@@ -9,7 +9,7 @@ use domain::outcome::Outcome;
 
 use crate::counter::{Cell, Counter, Error, Record, Step};
 use crate::live::Progress;
-use crate::rows::Raw;
+use crate::raw::Raw;
 
 /// A record with its bytes if they could not be decoded.
 #[derive(Debug)]

@@ -27,8 +27,8 @@ use crate::counter::{Cell, Counter, Record};
 use crate::live::{Publisher, packs};
 use crate::metrics::{ByPartition, Metrics};
 use crate::owned::{Fetched, Next, Owned};
+use crate::raw::Raw;
 use crate::reader::{self, Answer, Asker};
-use crate::rows::Raw;
 use crate::writer::{Done, Flush, Stall};
 
 /// A source that cannot go on needs a person: the process ends with this.
@@ -306,7 +306,7 @@ impl Loop {
             let Slot::Counting(_, owned) = slot else { continue };
             let progress = owned.progress(self.wiring.consumer.context().log_end(*partition));
             let cells = owned.counter.take_changed();
-            self.packs = self.wiring.publisher.publish(packs(owned.counter.source(), progress, &stalled, &cells));
+            self.packs = self.wiring.publisher.publish(packs(owned.counter.source(), progress, &stalled, cells));
             owned.published_end = progress.applied_end;
             if let Some(received) = owned.oldest_received_ms.take() {
                 self.wiring.metrics.received_to_cell.observe((now - received).max(0) as f64 / 1_000.0);

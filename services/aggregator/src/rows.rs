@@ -1,15 +1,14 @@
-//! Cells, ledgers and raw records as rows of their tables. One place knows the columns and their order.
+//! Cells and ledgers as rows of their tables. One place knows the columns and their order.
+
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use domain::cell::{CellKey, Measures, Slice};
-use domain::event::{Body, Event};
 use domain::outcome::Outcome;
 use domain::source::Source;
-use domain::time::Period;
-use domain::vocabulary::Channel;
-use proto::Stamp;
+use domain::time::{Day, Period};
 
-use crate::counter::{Cell, Ledger, Record};
+use crate::counter::{Cell, Ledger};
 use crate::native::{Block, RowWriter};
 
 /// One insert: a table and the body.
@@ -23,16 +22,11 @@ pub struct Insert {
     pub body: Bytes,
 }
 
-/// Stands in raw where no duration was given.
-pub const NO_DURATION: u32 = u32::MAX;
-/// Stands in raw where no value was given.
-pub const NO_VALUE: u64 = u64::MAX;
-
-const LOG: (&str, &str) = ("log", "Enum8('events' = 1, 'backfill' = 2, 'corrections' = 3)");
-const EPOCH: (&str, &str) = ("epoch", "UInt16");
-const P: (&str, &str) = ("p", "UInt16");
+pub(crate) const LOG: (&str, &str) = ("log", "Enum8('events' = 1, 'backfill' = 2, 'corrections' = 3)");
+pub(crate) const EPOCH: (&str, &str) = ("epoch", "UInt16");
+pub(crate) const P: (&str, &str) = ("p", "UInt16");
 const N: (&str, &str) = ("n", "UInt64");
-const SERVICE: (&str, &str) = ("service", "UInt16");
+pub(crate) const SERVICE: (&str, &str) = ("service", "UInt16");
 const CHANNEL: (&str, &str) = ("channel", "UInt8");
 const APPLIED: (&str, &str) = ("applied_offset", "UInt64");
 const INSTANT: (&str, &str) = ("t", "DateTime('UTC')");
@@ -85,20 +79,37 @@ fn columns_of(key: &CellKey) -> Vec<(&'static str, &'static str)> {
     columns
 }
 
-/// The inserts that write these cells, one for each table.
+/// The inserts that write these cells, one for each table, in the order by which the table is sorted.
 #[must_use]
 pub fn of_cells<'a>(cells: impl Iterator<Item = (Source, &'a Cell)>) -> Vec<Insert> {
-    let mut blocks: Vec<(&'static str, Block)> = Vec::new();
+    let mut tables: BTreeMap<&'static str, Vec<(Source, &Cell)>> = BTreeMap::new();
     for (source, cell) in cells {
-        let table = table_of(&cell.key);
-        let at = blocks.iter().position(|(name, _)| *name == table).unwrap_or_else(|| {
-            blocks.push((table, Block::new(&columns_of(&cell.key))));
-            blocks.len() - 1
-        });
-        push_cell(blocks[at].1.row(), source, cell);
+        tables.entry(table_of(&cell.key)).or_default().push((source, cell));
     }
-    let insert = |(table, block): (_, Block)| Insert { table, rows: block.rows(), body: block.encode() };
-    blocks.into_iter().map(insert).collect()
+    let insert = |(table, mut cells): (_, Vec<(Source, &Cell)>)| {
+        cells.sort_unstable_by_key(|(source, cell)| {
+            let CellKey { index, service, slice, .. } = cell.key;
+            (bucket_of(&cell.key), service, slice, *source, index)
+        });
+        let mut block = Block::new(&columns_of(&cells[0].1.key));
+        for (source, cell) in cells {
+            push_cell(block.row(), source, cell);
+        }
+        Insert { table, rows: block.rows(), body: block.encode() }
+    };
+    tables.into_iter().map(insert).collect()
+}
+
+/// The first column of the order: the minute, the UTC day of the hour, the month of the day.
+fn bucket_of(key: &CellKey) -> i64 {
+    match key.period {
+        Period::Minute => key.index.into(),
+        Period::Hour => (key.index / 24).into(),
+        Period::Day => {
+            let (year, month, _) = Day(key.index.cast_signed()).ymd();
+            i64::from(year) * 12 + i64::from(month)
+        }
+    }
 }
 
 fn push_cell(mut row: RowWriter<'_>, source: Source, cell: &Cell) {
@@ -156,106 +167,4 @@ pub fn of_ledgers<'a>(ledgers: impl Iterator<Item = (Source, &'a Ledger)>) -> Op
         }
     }
     (block.rows() > 0).then(|| Insert { table: "unmerged_ledger", rows: block.rows(), body: block.encode() })
-}
-
-/// Rows of raw, gathered record by record.
-#[derive(Debug)]
-pub struct Raw {
-    block: Block,
-}
-
-impl Default for Raw {
-    fn default() -> Self {
-        let stamp = "DateTime64(3, 'UTC')";
-        let columns = [
-            LOG,
-            EPOCH,
-            P,
-            ("offset", "UInt64"),
-            ("appended_at", stamp),
-            ("received_at", stamp),
-            ("occurred_at", stamp),
-            ("outcome", "UInt8"),
-            SERVICE,
-            ("id", "UUID"),
-            ("kind", "UInt8"),
-            ("stage", "UInt8"),
-            CHANNEL,
-            ("step", "UInt8"),
-            ("reason", "UInt8"),
-            ("duration_ms", "UInt32"),
-            ("value_pence", "UInt64"),
-            ("rating", "UInt8"),
-            ("page", "UInt32"),
-            ("visitor", "UInt64"),
-            ("content", "UInt64"),
-            ("boot", "UInt64"),
-            ("extra", "String"),
-        ];
-        Self { block: Block::new(&columns) }
-    }
-}
-
-impl Raw {
-    /// Number of rows.
-    #[must_use]
-    pub const fn rows(&self) -> usize {
-        self.block.rows()
-    }
-
-    /// Adds a record with its outcome. `undecoded` are the bytes of a record that could not be decoded.
-    pub fn push(&mut self, source: Source, record: &Record, outcome: Outcome, undecoded: &[u8]) {
-        let mut row = self.block.row();
-        push_source(&mut row, source);
-        row.u64(record.offset).millis(record.appended_at_ms);
-        match &record.content {
-            Some((event, stamp)) => push_event(&mut row, event, *stamp, outcome),
-            None => {
-                row.millis(0).millis(0).u8(outcome.number()).u16(0).uuid(0, 0).u8(0).u8(0).u8(0).u8(0).u8(0);
-                row.u32(NO_DURATION).u64(NO_VALUE).u8(0).u32(0).u64(0).u64(0).u64(0).text(undecoded);
-            }
-        }
-    }
-
-    /// The insert that writes them; `None` if there are none.
-    #[must_use]
-    pub fn into_insert(self) -> Option<Insert> {
-        let block = self.block;
-        (block.rows() > 0).then(|| Insert { table: "raw", rows: block.rows(), body: block.encode() })
-    }
-}
-
-fn push_event(row: &mut RowWriter<'_>, event: &Event, stamp: Stamp, outcome: Outcome) {
-    row.millis(stamp.received_at_ms).millis(event.occurred_at_ms).u8(outcome.number()).u16(event.service.0);
-    row.uuid(event.id.high(), event.id.low());
-    let channel = event.channel.map_or(0, Channel::number);
-    match &event.body {
-        Body::Transaction(t) => {
-            let reason = t.reason.map_or(0, domain::vocabulary::Reason::number);
-            row.u8(1).u8(t.stage.number()).u8(channel).u8(t.step.unwrap_or(0)).u8(reason);
-            row.u32(t.duration_ms.unwrap_or(NO_DURATION)).u64(t.value_pence.unwrap_or(NO_VALUE)).u8(0).u32(0).u64(0);
-        }
-        Body::Rating(rating) => {
-            row.u8(2).u8(0).u8(channel).u8(0).u8(0).u32(NO_DURATION).u64(NO_VALUE).u8(*rating).u32(0).u64(0);
-        }
-        Body::PageView(view) => {
-            row.u8(3).u8(0).u8(channel).u8(0).u8(0).u32(NO_DURATION).u64(NO_VALUE).u8(0);
-            row.u32(view.page).u64(view.visitor);
-        }
-    }
-    row.u64(event.content).u64(stamp.boot).text(extra_of(event).as_bytes());
-}
-
-/// What is rare, as JSON; empty for most.
-fn extra_of(event: &Event) -> String {
-    let mut extra = serde_json::Map::new();
-    if let Body::PageView(view) = &event.body {
-        extra.insert("path".into(), view.path.clone().into());
-        extra.insert("visitor_id".into(), view.visitor_id.clone().into());
-    }
-    if !event.attributes.is_empty() {
-        let pairs = event.attributes.iter().map(|a| (a.name.clone(), a.value.clone().into()));
-        extra.insert("attributes".into(), serde_json::Value::Object(pairs.collect()));
-    }
-    if extra.is_empty() { String::new() } else { serde_json::Value::Object(extra).to_string() }
 }

@@ -14,7 +14,8 @@ use tokio::sync::mpsc;
 use crate::counter::{Cell, Ledger};
 use crate::live::Acked;
 use crate::metrics::Metrics;
-use crate::rows::{self, Insert, Raw};
+use crate::raw::Raw;
+use crate::rows::{self, Insert};
 
 /// Everything counted since the flush before.
 #[derive(Debug)]

@@ -97,6 +97,8 @@ impl Store {
             .clone()
             .with_setting("async_insert", "0")
             .with_setting("insert_deduplicate", "0")
+            // A body hardly ever holds a key twice: merging its rows among themselves is left to those who read.
+            .with_setting("optimize_on_insert", "0")
             .with_setting("fsync_metadata", "1");
         let knows = "SELECT count() FROM system.settings WHERE name = 'deduplicate_insert'";
         let asked = base.query(knows).fetch_one::<u64>();
