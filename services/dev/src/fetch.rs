@@ -112,13 +112,22 @@ pub fn clickhouse(cache: &Cache) -> Result<PathBuf> {
     Ok(folder.join("libchdb.so"))
 }
 
-/// The Python that has the client's packages, made first if need be.
+fn python_entry() -> String {
+    format!("python-{}", short_sum(PYTHON_PACKAGES.as_bytes()))
+}
+
+/// The folder of the Python client's packages, if they were fetched.
+#[must_use]
+pub fn python_packages(cache: &Cache) -> Option<PathBuf> {
+    cache.get(&python_entry()).map(|folder| folder.join("packages"))
+}
+
+/// The folder of the Python client's packages, fetched first if need be.
 ///
 /// # Errors
 /// No Python with venv, no network, or a sum that differs.
 pub fn python(cache: &Cache) -> Result<PathBuf> {
-    let entry = format!("python-{}", short_sum(PYTHON_PACKAGES.as_bytes()));
-    let folder = cache.place(&entry, |into| {
+    let folder = cache.place(&python_entry(), |into| {
         let python = tools::require(tools::PYTHON)?;
         let started = begin("Python client: fetching its packages with pip");
         // The packages go into a plain folder, for the PYTHONPATH: a venv would remember the
