@@ -4,11 +4,13 @@ use domain::source::ServiceNumber;
 use proto::v1;
 use tests::check;
 use tests::events::Mix;
+use tests::expect;
 use tests::log::{EPOCH, Log};
 use tests::shared::Shared;
 use tests::stack::Stack;
 use tests::truth::Truth;
 use tests::until::{PATIENCE, until};
+use tests::viewer::Viewer;
 
 use crate::suite::Test;
 
@@ -82,6 +84,8 @@ fn killed_three_times_it_counts_exactly(shared: &Shared) {
     let (log, mut truth) = (stack.log(), Truth::default());
     let mut mix = Mix::new(3, "killed");
     let mut aggregator = stack.aggregator(1);
+    let gateway = stack.gateway();
+    let viewer = Viewer::connect(gateway.http(), &["overview"]);
     for round in 0..4 {
         let before = truth.records();
         let events = mix.with_repeats(25_000, 8);
@@ -95,6 +99,8 @@ fn killed_three_times_it_counts_exactly(shared: &Shared) {
         }
     }
     check::exact(&truth, &stack.sql(), PATIENCE);
+    // What the killed ones published is contradicted by nobody.
+    expect::shown(&truth, &viewer, "overview");
     assert_eq!(aggregator.stop(), "code 0");
 }
 
@@ -120,6 +126,8 @@ fn two_of_them_and_a_rebalance_count_exactly(shared: &Shared) {
         truth.take(&events);
     };
     let first = stack.aggregator(1);
+    let gateway = stack.gateway();
+    let viewer = Viewer::connect(gateway.http(), &["overview"]);
     write(&mut truth);
     let mut second = stack.aggregator(2);
     write(&mut truth);
@@ -137,6 +145,7 @@ fn two_of_them_and_a_rebalance_count_exactly(shared: &Shared) {
     let _second = stack.aggregator(2);
     write(&mut truth);
     check::exact(&truth, &stack.sql(), PATIENCE);
+    expect::shown(&truth, &viewer, "overview");
 }
 
 fn owned(aggregator: &dev::Service) -> i64 {

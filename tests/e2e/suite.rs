@@ -66,6 +66,7 @@ pub(crate) fn all() -> Vec<Test> {
         crate::faults::tests,
         crate::start::tests,
         crate::pages::tests,
+        crate::clients::tests,
     ];
     modules.into_iter().flat_map(|tests| tests()).collect()
 }

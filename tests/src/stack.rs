@@ -91,6 +91,16 @@ impl Stack {
         &self.tokens[department]
     }
 
+    /// Writes the tokens in clear, as the simulator takes them.
+    ///
+    /// # Panics
+    /// When it cannot.
+    pub fn write_tokens(&self, path: &Path) {
+        let line = |(id, token): (&String, &String)| format!("{id} = \"{token}\"\n");
+        let text: String = ["[tokens]\n".to_owned()].into_iter().chain(self.tokens.iter().map(line)).collect();
+        std::fs::write(path, text).expect("tokens are written");
+    }
+
     /// Questions to its databases.
     #[must_use]
     pub fn sql(&self) -> Sql {
