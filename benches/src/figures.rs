@@ -59,6 +59,17 @@ pub fn median(mut numbers: Vec<f64>) -> f64 {
     numbers[numbers.len() / 2]
 }
 
+/// The number below or at which the share `q` of all lies.
+///
+/// # Panics
+/// Of nothing.
+#[must_use]
+pub fn percentile(numbers: &[f64], q: f64) -> f64 {
+    let mut sorted = numbers.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[((sorted.len() - 1) as f64 * q).round() as usize]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

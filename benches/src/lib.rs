@@ -9,4 +9,5 @@ pub mod cpu;
 pub mod figures;
 pub mod mix;
 pub mod rig;
+pub mod senders;
 pub mod truth;

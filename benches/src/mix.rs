@@ -72,6 +72,19 @@ impl Mix {
         self.epoch
     }
 
+    /// The id of a public service of which no event is ever drawn, and the place of its department.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn quiet_service(&self) -> (String, usize) {
+        let draws = |id: &str| self.draw.plan().actors.iter().any(|actor| actor.id == id);
+        let is_quiet = |service: &&domain::catalogue::Service| service.number.is_public() && !draws(&service.id);
+        let found = self.catalogue.services().iter().find(is_quiet).expect("some services have no volume");
+        let lane = lanes(&self.catalogue).iter().position(|lane| lane.department == found.department);
+        (found.id.clone(), lane.expect("its department is in the catalogue"))
+    }
+
     /// An event that happened between two instants (unix milliseconds), as a department sends it. The lane is the
     /// department's place in the catalogue.
     pub fn drawn(&mut self, from_ms: i64, until_ms: i64) -> Drawn {
