@@ -287,6 +287,15 @@ export function sparkInside(minutes, width) {
 }
 
 /**
+ * Where a line begins: at the first minute in which anything was counted. What was before it is not known to be nothing.
+ * @param {Figure[]} full
+ */
+function firstKnown(full) {
+  const first = full.findIndex((n) => n !== null);
+  return first < 0 ? full.length : first;
+}
+
+/**
  * @param {Figure[]} minutes
  * @param {number} width
  * @param {number} height
@@ -294,17 +303,18 @@ export function sparkInside(minutes, width) {
 export function spark(minutes, width, height) {
   const full = minutes.slice(0, -1);
   if (full.every((n) => n === null)) return "";
-  const figures = full.map((n) => n ?? 0);
+  const first = firstKnown(full);
+  const figures = full.slice(first).map((n) => n ?? 0);
   const max = Math.max(...figures);
   const min = Math.min(...figures);
   const range = Math.max(max - min, max * 0.3, 1);
   const low = min - (range - (max - min)) / 2;
   const y1 = height - 3;
-  const step = (width - 4) / (Math.max(figures.length, 2) - 1);
+  const step = (width - 4) / (Math.max(full.length, 2) - 1);
   let path = "";
   let end = [0, 0];
   figures.forEach((n, i) => {
-    end = [i * step, y1 - ((y1 - 3) * (n - low)) / range];
+    end = [(first + i) * step, y1 - ((y1 - 3) * (n - low)) / range];
     path += `${i === 0 ? "M" : "L"}${num(end[0] ?? 0)} ${num(end[1] ?? 0)}`;
   });
   return `<path class="sl" d="${path}"/><circle class="se" cx="${num(end[0] ?? 0)}" cy="${num(end[1] ?? 0)}" r="2.8"/>`;
@@ -334,10 +344,12 @@ export function wallLine(minutes, dayMinutes) {
   const full = minutes.slice(0, -1);
   /** @type {[number, number][]} */
   const means = [];
-  for (let i = 0; i < full.length; i += 10) {
-    const chunk = full.slice(i, i + 10);
-    const middle = i + chunk.length / 2;
-    means.push([(1000 * middle) / Math.max(dayMinutes, 1), (sum(chunk) ?? 0) / chunk.length]);
+  const first = firstKnown(full);
+  for (let i = first - (first % 10); i < full.length; i += 10) {
+    const from = Math.max(i, first);
+    const to = Math.min(i + 10, full.length);
+    const middle = (from + to) / 2;
+    means.push([(1000 * middle) / Math.max(dayMinutes, 1), (sum(full.slice(from, to)) ?? 0) / (to - from)]);
   }
   const top = Math.max(0, ...means.map(([, mean]) => mean));
   let path = "";

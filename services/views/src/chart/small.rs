@@ -11,16 +11,17 @@ use super::{num, pct};
 pub fn spark(minutes: &[Option<u64>], width: u32, height: u32) -> String {
     let Some((_, full)) = minutes.split_last() else { return String::new() };
     let Some(max) = full.iter().copied().flatten().max() else { return String::new() };
-    let figures: Vec<f64> = full.iter().map(|n| n.unwrap_or(0) as f64).collect();
+    let first = first_known(full);
+    let figures: Vec<f64> = full[first..].iter().map(|n| n.unwrap_or(0) as f64).collect();
     let (max, min) = (max as f64, figures.iter().copied().fold(f64::INFINITY, f64::min));
     let range = (max - min).max(max * 0.3).max(1.0);
     let low = min - (range - (max - min)) / 2.0;
     let (x1, y1) = (f64::from(width) - 4.0, f64::from(height) - 3.0);
-    let step = x1 / (figures.len().max(2) - 1) as f64;
+    let step = x1 / (full.len().max(2) - 1) as f64;
     let mut path = String::new();
     let mut end = (0.0, 0.0);
     for (i, n) in figures.iter().enumerate() {
-        end = (i as f64 * step, y1 - (y1 - 3.0) * (n - low) / range);
+        end = ((first + i) as f64 * step, y1 - (y1 - 3.0) * (n - low) / range);
         path.push_str(&format!("{}{} {}", if i == 0 { "M" } else { "L" }, num(end.0), num(end.1)));
     }
     format!(
@@ -41,6 +42,12 @@ pub fn bar(part: u64, whole: u64, class: &str) -> String {
     )
 }
 
+/// Where a line begins: at the first minute in which anything was counted. What was before it is not known to be
+/// nothing.
+fn first_known(full: &[Option<u64>]) -> usize {
+    full.iter().position(Option::is_some).unwrap_or(full.len())
+}
+
 /// Minutes of which the wall's line takes the mean.
 const WALL_BUCKET: usize = 10;
 
@@ -49,13 +56,13 @@ const WALL_BUCKET: usize = 10;
 #[must_use]
 pub fn wall_line(minutes: &[Option<u64>], day_minutes: usize) -> (String, f64, f64) {
     let full = &minutes[..minutes.len().saturating_sub(1)];
-    let means: Vec<(f64, f64)> = full
-        .chunks(WALL_BUCKET)
-        .enumerate()
-        .map(|(i, chunk)| {
-            let sum: u64 = chunk.iter().map(|n| n.unwrap_or(0)).sum();
-            let middle = (i * WALL_BUCKET) as f64 + chunk.len() as f64 / 2.0;
-            (1_000.0 * middle / day_minutes.max(1) as f64, sum as f64 / chunk.len() as f64)
+    let first = first_known(full);
+    let means: Vec<(f64, f64)> = (first / WALL_BUCKET..full.len().div_ceil(WALL_BUCKET))
+        .map(|bucket| {
+            let (from, to) = ((bucket * WALL_BUCKET).max(first), ((bucket + 1) * WALL_BUCKET).min(full.len()));
+            let sum: u64 = full[from..to].iter().map(|n| n.unwrap_or(0)).sum();
+            let middle = (from + to) as f64 / 2.0;
+            (1_000.0 * middle / day_minutes.max(1) as f64, sum as f64 / (to - from) as f64)
         })
         .collect();
     let top = means.iter().map(|(_, mean)| *mean).fold(0.0, f64::max);
@@ -94,5 +101,13 @@ mod tests {
         assert_eq!(path, "M3.5 10L10.4 10");
         assert_eq!((num(x), num(y)), ("10.4".to_owned(), "10".to_owned()));
         assert_eq!(wall_line(&[], 1_440).0, "");
+    }
+
+    #[test]
+    fn lines_begin_with_the_first_count_and_not_with_nothing_before_it() {
+        let mut minutes = vec![None; 15];
+        minutes.extend([Some(10), None, Some(20), None, Some(20), Some(7)]);
+        assert_eq!(wall_line(&minutes, 1_440).0, "M12.2 10", "mean of the five minutes that are known");
+        assert!(spark(&minutes, 100, 26).starts_with("<path class=\"sl\" d=\"M75.8 "));
     }
 }
