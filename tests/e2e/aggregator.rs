@@ -78,8 +78,8 @@ fn write_what_must_not_count(log: &Log, truth: &mut Truth, like: &v1::Event) {
 fn killed_three_times_it_counts_exactly(shared: &Shared) {
     let mut stack = Stack::new(shared, "killed");
     // Often enough that a kill hits between two of the inserts of a flush.
-    stack.set("AGGREGATOR_COUNTING__FLUSH_MS", 150);
-    stack.set("AGGREGATOR_COUNTING__FLUSH_ROWS_MAX", 4_000);
+    stack.set("AGGREGATOR_COUNTING__FLUSH_MS", &150);
+    stack.set("AGGREGATOR_COUNTING__FLUSH_ROWS_MAX", &4_000);
     stack.provision();
     let (log, mut truth) = (stack.log(), Truth::default());
     let mut mix = Mix::new(3, "killed");
@@ -115,7 +115,7 @@ fn in_the_middle(stack: &Stack, before: i64) {
 
 fn two_of_them_and_a_rebalance_count_exactly(shared: &Shared) {
     let mut stack = Stack::new(shared, "rebalance");
-    stack.set("AGGREGATOR_COUNTING__FLUSH_MS", 300);
+    stack.set("AGGREGATOR_COUNTING__FLUSH_MS", &300);
     stack.provision();
     let (log, mut truth) = (stack.log(), Truth::default());
     let mut mix = Mix::new(4, "rebalance");

@@ -151,8 +151,8 @@ fn degraded_states_differ(shared: &Shared) {
     let mut stack = Stack::new(shared, "states");
     // The gateway comes back at the same address.
     let port = dev::ports::free(1).expect("a port")[0];
-    stack.set("GATEWAY_HTTP__LISTEN", format!("127.0.0.1:{port}"));
-    stack.set("GATEWAY_SHOW__TILES", format!("[\"{SERVICE}\", \"hmrc-self-assessment\"]"));
+    stack.set("GATEWAY_HTTP__LISTEN", &format!("127.0.0.1:{port}"));
+    stack.set("GATEWAY_SHOW__TILES", &format!("[\"{SERVICE}\", \"hmrc-self-assessment\"]"));
     stack.provision();
     let (collector, mut aggregator) = (stack.collector(), stack.aggregator(1));
     let senders = Senders::new(&stack, collector.grpc());

@@ -112,7 +112,7 @@ fn rules_that_differ_stop_it(shared: &Shared) {
     assert_ne!(rules, runtime::rules::DEFAULTS);
     let file = stack.dir().join("rules.toml");
     std::fs::write(&file, rules).expect("rules are written");
-    stack.set("AGGREGATOR_RULES__FILE", file.display());
+    stack.set("AGGREGATOR_RULES__FILE", &file.display());
     let refused = stack.try_provision(&[]).expect_err("rules are immutable").to_string();
     assert!(refused.contains("rules are immutable") && refused.contains("events/1/0"), "{refused}");
     let said = ends(&stack, "aggregator");

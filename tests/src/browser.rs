@@ -63,16 +63,16 @@ impl Browser {
         stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
         let (socket, _) = tungstenite::client(&self.address, stream).expect("the upgrade");
         let mut page = Page { socket, session: None, calls: 0, complaints: Vec::new(), asked: Vec::new() };
-        let target = page.call("Target.createTarget", json!({"url": "about:blank", "newWindow": true}));
+        let target = page.call("Target.createTarget", &json!({"url": "about:blank", "newWindow": true}));
         let attach = json!({"targetId": target["targetId"], "flatten": true});
-        let session = page.call("Target.attachToTarget", attach);
+        let session = page.call("Target.attachToTarget", &attach);
         page.session = session["sessionId"].as_str().map(str::to_owned);
         for domain in ["Page.enable", "Runtime.enable", "Log.enable", "Network.enable"] {
-            page.call(domain, json!({}));
+            page.call(domain, &json!({}));
         }
         let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600});
-        page.call("Emulation.setDeviceMetricsOverride", size);
-        page.call("Page.navigate", json!({"url": url}));
+        page.call("Emulation.setDeviceMetricsOverride", &size);
+        page.call("Page.navigate", &json!({"url": url}));
         until("the page is loaded", PATIENCE, || match page.eval("document.readyState + ' ' + location.href") {
             Value::String(state) if state.starts_with("complete ") && !state.ends_with("about:blank") => Ok(()),
             other => Err(other.to_string()),
@@ -91,7 +91,7 @@ pub struct Page {
 }
 
 impl Page {
-    fn call(&mut self, method: &str, parameters: Value) -> Value {
+    fn call(&mut self, method: &str, parameters: &Value) -> Value {
         self.calls += 1;
         let mut message = json!({"id": self.calls, "method": method, "params": parameters});
         if let Some(session) = &self.session {
@@ -129,7 +129,7 @@ impl Page {
     /// # Panics
     /// When it throws.
     pub fn eval(&mut self, expression: &str) -> Value {
-        let answer = self.call("Runtime.evaluate", json!({"expression": expression, "returnByValue": true}));
+        let answer = self.call("Runtime.evaluate", &json!({"expression": expression, "returnByValue": true}));
         assert!(answer["exceptionDetails"].is_null(), "{expression}: {}", answer["exceptionDetails"]);
         answer["result"]["value"].clone()
     }
@@ -174,7 +174,7 @@ impl Page {
     /// # Panics
     /// When it cannot be written.
     pub fn screenshot(&mut self, path: &Path) {
-        let answer = self.call("Page.captureScreenshot", json!({"format": "png"}));
+        let answer = self.call("Page.captureScreenshot", &json!({"format": "png"}));
         let png = from_base64(answer["data"].as_str().expect("a picture"));
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("the folder can be made");
         std::fs::write(path, png).expect("the picture is written");

@@ -50,7 +50,7 @@ impl Stack {
     }
 
     /// Another setting for every service started from now on, such as `AGGREGATOR_COUNTING__FLUSH_MS`.
-    pub fn set(&mut self, key: &str, value: impl ToString) {
+    pub fn set(&mut self, key: &str, value: &(impl ToString + ?Sized)) {
         self.settings.retain(|(known, _)| known != key);
         self.settings.push((key.to_owned(), value.to_string()));
     }

@@ -30,10 +30,10 @@ fn over(budget: usize, listed: &[(&str, usize)], sizes: &BTreeMap<String, usize>
         match sizes.get(name) {
             None => found.push(format!("{name} is listed and is not there: take it out of the list")),
             Some(size) if *size <= budget => {
-                found.push(format!("{name} keeps the budget now: take it out of the list"))
+                found.push(format!("{name} keeps the budget now: take it out of the list"));
             }
             Some(size) if size + most / 10 < most => {
-                found.push(format!("{name} has shrunk to {size}: say so in the list"))
+                found.push(format!("{name} has shrunk to {size}: say so in the list"));
             }
             Some(_) => {}
         }

@@ -20,8 +20,11 @@ const MAY_USE_ANY: [&str; 3] = ["dev", "tests", "benches"];
 const IMPURE: [&str; 11] =
     ["tokio", "futures", "hyper", "axum", "reqwest", "rdkafka", "clickhouse", "tonic", "tracing", "socket2", "nix"];
 
-/// Path, package name and all tables of dependencies of every crate.
-fn crates() -> Vec<(String, String, Vec<(String, Table)>)> {
+/// Path of the manifest, name of the package, its tables of dependencies by kind.
+type Crate = (String, String, Vec<(String, Table)>);
+
+/// Every crate.
+fn crates() -> Vec<Crate> {
     let manifests = files(&["Cargo.toml"]).into_iter().filter(|(path, _)| path != "Cargo.toml");
     manifests
         .map(|(path, text)| {
