@@ -19,6 +19,8 @@ pub(crate) fn tests() -> Vec<Test> {
         Test::new("aggregator::killed_three_times_it_counts_exactly", killed_three_times_it_counts_exactly),
         Test::new("aggregator::two_of_them_and_a_rebalance_count_exactly", two_of_them_and_a_rebalance_count_exactly),
         Test::new("aggregator::every_record_has_its_outcome_and_its_figures", every_record_has_its_outcome),
+        Test::new("aggregator::a_zombie_that_wakes_up_changes_nothing", a_zombie_changes_nothing),
+        Test::new("aggregator::records_that_the_log_has_lost_are_expired", lost_records_are_expired),
         Test::new("aggregator::the_check_itself_sees_a_wrong_cell", the_check_itself_sees_a_wrong_cell),
     ]
 }
@@ -146,6 +148,69 @@ fn two_of_them_and_a_rebalance_count_exactly(shared: &Shared) {
     write(&mut truth);
     check::exact(&truth, &stack.sql(), PATIENCE);
     expect::shown(&truth, &viewer, "overview");
+}
+
+fn a_zombie_changes_nothing(shared: &Shared) {
+    let mut stack = Stack::new(shared, "zombie");
+    stack.set("AGGREGATOR_COUNTING__FLUSH_MS", &400);
+    stack.provision();
+    let (log, mut truth) = (stack.log(), Truth::default());
+    let mut mix = Mix::new(6, "zombie");
+    let mut write = |truth: &mut Truth, count: usize| {
+        let events = mix.with_repeats(count, 8);
+        log.write(&events);
+        log.flush();
+        truth.take(&events);
+    };
+    let mut first = stack.aggregator(1);
+    write(&mut truth, 20_000);
+    // In the middle of its work it stands still, until its session has run out and another has taken over.
+    in_the_middle(&stack, 0);
+    first.pause();
+    let second = stack.aggregator(2);
+    until("the other owns all", PATIENCE, || match owned(&second) {
+        12 => Ok(()),
+        n => Err(format!("{n} partitions")),
+    });
+    write(&mut truth, 5_000);
+    check::exact(&truth, &stack.sql(), PATIENCE);
+    // It wakes up with what it had counted and not stored.
+    first.resume();
+    until("both own some", PATIENCE, || {
+        let (a, b) = (owned(&first), owned(&second));
+        if a > 0 && b > 0 && a + b == 12 { Ok(()) } else { Err(format!("{a} and {b} partitions")) }
+    });
+    write(&mut truth, 5_000);
+    check::exact(&truth, &stack.sql(), PATIENCE);
+}
+
+fn lost_records_are_expired(shared: &Shared) {
+    let stack = Stack::new(shared, "expired");
+    stack.provision();
+    let (log, mut truth) = (stack.log(), Truth::default());
+    let mut mix = Mix::new(7, "expired");
+    let events = mix.with_repeats(2_000, 8);
+    log.write(&events);
+    log.flush();
+    truth.take(&events);
+    let mut aggregator = stack.aggregator(1);
+    check::exact(&truth, &stack.sql(), PATIENCE);
+    assert_eq!(aggregator.stop(), "code 0");
+    // Nobody will ever know what these were.
+    log.write(&mix.fresh(700));
+    log.flush();
+    stack.forget_the_log();
+    let events = mix.fresh(900);
+    log.write(&events);
+    log.flush();
+    truth.take(&events);
+    let aggregator = stack.aggregator(1);
+    let sql = stack.sql();
+    check::counted(&sql, truth.records() + 700, PATIENCE);
+    assert_eq!(sql.number("SELECT sum(expired) FROM {figures}.books"), 700);
+    assert_eq!(sql.number("SELECT sum(accepted) FROM {figures}.books"), truth.accepted());
+    assert_eq!(sql.number("SELECT sum(abs(difference)) FROM {figures}.books"), 0);
+    assert_eq!(tests::metrics::value(&aggregator, "aggregator_expired_records_total"), Some(700.0));
 }
 
 fn owned(aggregator: &dev::Service) -> i64 {

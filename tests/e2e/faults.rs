@@ -87,58 +87,69 @@ fn refused_quickly(senders: &Senders, events: &[proto::v1::Event]) {
 
 fn clickhouse_away(shared: &Shared) {
     let mut servers = shared.own("clickhouse_away");
-    let stack = Stack::on(Address::of(&mut servers), shared, "clickhouse_away");
+    let mut stack = Stack::on(Address::of(&mut servers), shared, "clickhouse_away");
+    stack.set("AGGREGATOR_COUNTING__UNSTORED_ROWS_MAX", &5_000);
     stack.provision();
     let (collector, mut aggregator, mut gateway) = (stack.collector(), stack.aggregator(1), stack.gateway());
     let senders = Senders::new(&stack, collector.grpc());
     // Of this hour only: older cells would have to be read first.
     let (mut truth, mut mix) = (Truth::default(), Mix::new(32, "clickhouse_away").recent(50));
-    let mut send = |truth: &mut Truth| {
-        let events = mix.with_repeats(2_000, 10);
+    let mut send = |truth: &mut Truth, count: usize| {
+        let events = mix.with_repeats(count, 10);
         senders.send_all(&events, PATIENCE);
         truth.take(&events);
     };
-    send(&mut truth);
+    send(&mut truth, 2_000);
     let viewer = Viewer::connect(gateway.http(), &TOPICS);
     expect::shown(&truth, &viewer, "overview");
     check::counted(&stack.sql(), truth.records(), PATIENCE);
 
     servers.clickhouse().kill().expect("our own server");
-    send(&mut truth);
+    send(&mut truth, 2_000);
     for topic in TOPICS {
         expect::shown(&truth, &viewer, topic);
     }
-    let stalled = |sources: &Value| {
-        let words = sources["sources"].as_array().into_iter().flatten().filter_map(|source| source["stalled"].as_str());
-        words.map(str::to_owned).next()
-    };
-    let status = || {
-        let answer = dev::http::get(gateway.http(), "/api/v1/status").map_err(|error| error.to_string())?;
-        serde_json::from_str::<Value>(&answer.body).map_err(|error| error.to_string())
-    };
-    let words = until("the status names the store", PATIENCE, || {
-        let answer = status()?;
-        stalled(&answer).ok_or_else(|| answer.to_string())
-    });
+    let words = until("the status names the store", PATIENCE, || stalled(&gateway));
     assert!(words.contains("store"), "{words}");
     viewer.heartbeat("the gateway says that it is behind", |hb| hb["pipeline"]["state"] == "behind");
-    send(&mut truth);
-    expect::shown(&truth, &viewer, "overview");
     // A gateway that starts now has only the live topic, and says that figures may be incomplete.
     drop(viewer);
     gateway.kill9();
     let gateway = stack.gateway();
     let viewer = Viewer::connect(gateway.http(), &TOPICS);
     viewer.heartbeat("it says that figures may be incomplete", |hb| hb["incomplete"].is_string());
-    // And an aggregator that is killed now has nothing to go on from, and waits.
-    aggregator.kill9();
-
+    // More than may be held: it must stop fetching, and go on when the store is back.
+    send(&mut truth, 9_000);
     servers.clickhouse().restart().expect("the server starts again");
-    let _aggregator = stack.aggregator(1);
-    send(&mut truth);
     check::exact(&truth, &stack.sql(), PATIENCE);
     viewer.heartbeat("all is well again", |hb| hb["incomplete"].is_null() && hb["state"] == "ok");
     for topic in TOPICS {
         expect::shown(&truth, &viewer, topic);
     }
+
+    // One that is killed meanwhile has nothing to go on from, and waits.
+    servers.clickhouse().kill().expect("our own server");
+    send(&mut truth, 2_000);
+    aggregator.kill9();
+    let aggregator = stack.aggregator_unready(1);
+    let why = until("it says why it is not ready", PATIENCE, || match aggregator.ready() {
+        Err(why) if why.to_string().contains("starting") => Err(why.to_string()),
+        Err(why) => Ok(why.to_string()),
+        Ok(()) => panic!("it cannot be ready"),
+    });
+    assert!(why.contains("ClickHouse") || why.contains("network"), "{why}");
+    servers.clickhouse().restart().expect("the server starts again");
+    check::exact(&truth, &stack.sql(), PATIENCE);
+    for topic in TOPICS {
+        expect::shown(&truth, &viewer, topic);
+    }
+}
+
+/// Why a source does not move, as the gateway's status says it.
+fn stalled(gateway: &dev::Service) -> Result<String, String> {
+    let answer = dev::http::get(gateway.http(), "/api/v1/status").map_err(|error| error.to_string())?;
+    let status: Value = serde_json::from_str(&answer.body).map_err(|error| error.to_string())?;
+    let sources = status["sources"].as_array().into_iter().flatten();
+    let words = sources.filter_map(|source| source["stalled"].as_str()).map(str::to_owned).next();
+    words.ok_or(answer.body)
 }

@@ -16,8 +16,9 @@ pub(crate) fn tests() -> Vec<Test> {
     vec![Test::new("pipeline::through_grpc_store_and_socket_equal_the_truth", store_and_socket_equal_the_truth)]
 }
 
-/// A service with a partition of its own, one that is spread, and a sandbox.
-const TOPICS: [&str; 6] = [
+/// A service with a partition of its own, two that are spread, one of them with page views, and a sandbox.
+const TOPICS: [&str; 7] = [
+    "service:gov-uk",
     "overview",
     "wall",
     "department:hmrc",

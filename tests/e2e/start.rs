@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::config::ClientConfig;
+use rdkafka::admin::{AdminOptions, NewTopic, TopicReplication};
+use tests::check;
+use tests::events::Mix;
 use tests::shared::Shared;
 use tests::stack::Stack;
+use tests::truth::Truth;
 use tests::until::{PATIENCE, until};
 
 use crate::suite::Test;
@@ -16,6 +17,7 @@ pub(crate) fn tests() -> Vec<Test> {
         Test::new("start::provision_creates_once_and_says_before_what_it_would", provision_creates_once),
         Test::new("start::a_topic_that_differs_stops_it_by_name", a_topic_that_differs_stops_it),
         Test::new("start::a_table_that_differs_stops_it_by_name", a_table_that_differs_stops_it),
+        Test::new("start::a_log_that_is_shorter_than_its_ledger_stops_it", a_shorter_log_stops_it),
         Test::new("start::rules_that_differ_stop_it_by_name", rules_that_differ_stop_it),
     ]
 }
@@ -60,9 +62,7 @@ fn provision_creates_once(shared: &Shared) {
 
 fn a_topic_that_differs_stops_it(shared: &Shared) {
     let stack = Stack::new(shared, "topics");
-    let admin: AdminClient<DefaultClientContext> =
-        ClientConfig::new().set("bootstrap.servers", &stack.address().brokers).create().expect("a client");
-    let (events, live) = (stack.events_topic(), stack.live_topic());
+    let (admin, events, live) = (stack.admin(), stack.events_topic(), stack.live_topic());
     // One partition too few and a clock of the senders'; a live topic that is compacted.
     let topics = [
         NewTopic::new(&events, 11, TopicReplication::Fixed(1)).set("message.timestamp.type", "CreateTime"),
@@ -103,6 +103,29 @@ fn a_table_that_differs_stops_it(shared: &Shared) {
     }
     let refused = stack.try_provision(&[]).expect_err("provision repairs nothing").to_string();
     assert!(refused.contains("cells.unmerged_hour.mistake"), "{refused}");
+}
+
+fn a_shorter_log_stops_it(shared: &Shared) {
+    let stack = Stack::new(shared, "shorter");
+    stack.provision();
+    let (log, mut truth) = (stack.log(), Truth::default());
+    let events = Mix::new(51, "shorter").fresh(300);
+    log.write(&events);
+    log.flush();
+    truth.take(&events);
+    let mut aggregator = stack.aggregator(1);
+    check::exact(&truth, &stack.sql(), PATIENCE);
+    assert_eq!(aggregator.stop(), "code 0");
+    // The topic is made anew, and somebody forgets to give it a new epoch.
+    let deleted = stack.admin();
+    let topic = stack.events_topic();
+    let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(10)));
+    let deleted = stack.tasks().block_on(deleted.delete_topics(&[&topic], &options)).expect("the broker answers");
+    deleted.into_iter().for_each(|topic| drop(topic.expect("deleted")));
+    until("the topic is there again", PATIENCE, || stack.try_provision(&[]).map_err(|error| error.to_string()));
+    let said = ends(&stack, "aggregator");
+    assert!(said.contains("the log ends at 0 but the ledger has applied") && said.contains("new epoch"), "{said}");
+    assert_eq!(check::differences(&truth, &stack.sql()), Vec::<String>::new(), "no figure was touched");
 }
 
 fn rules_that_differ_stop_it(shared: &Shared) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::time::Period;
+use domain::visitors::Registers;
 use runtime::clock::now_ms;
 
 use crate::truth::{Counts, Truth};
@@ -48,12 +49,31 @@ pub fn values(truth: &Truth, topic: &str) -> Values {
                 Some(_) => {}
             }
         }
+        if let Some(id) = topic.strip_prefix("service:") {
+            add_pages(truth, period, truth.number(id), &mut values);
+        }
     }
     values
 }
 
+/// Views of all pages of a service, and its visitors as the one estimator of the platform makes them of the registers.
+fn add_pages(truth: &Truth, period: Period, wanted: u16, values: &mut Values) {
+    for ((start, service, page), views) in truth.figures(period).pages {
+        if service == wanted && page == 0 {
+            let mut registers = Registers::default();
+            for (register, rank) in views.registers {
+                registers.raise(register, rank);
+            }
+            let at = period_name(period, start);
+            values.insert(("views".into(), at.clone()), views.views);
+            values.insert(("visitors".into(), at), registers.estimate().round() as i64);
+        }
+    }
+}
+
 fn add_parts(add: &mut impl FnMut(String, i64), channel: u8, counts: &Counts) {
     add("all:started".into(), counts.stages[0]);
+    add("all:completed_started".into(), completed_of_started(counts));
     if (1..=3).contains(&channel) {
         add("all:completed_digital".into(), counts.stages[1]);
     }
@@ -65,12 +85,18 @@ fn add_service(add: &mut impl FnMut(String, i64), channel: u8, counts: &Counts) 
     for (stage, n) in STAGES.into_iter().zip(counts.stages) {
         add(stage.into(), n);
     }
+    add("completed_started".into(), completed_of_started(counts));
     if channel > 0 {
         add(format!("completed:{}", CHANNELS[usize::from(channel)]), counts.stages[1]);
     }
     for (rating, n) in &counts.ratings {
         add(format!("rating:{rating}"), *n);
     }
+}
+
+/// Completed, if the channel reports starts in this period.
+const fn completed_of_started(counts: &Counts) -> i64 {
+    if counts.stages[0] > 0 { counts.stages[1] } else { 0 }
 }
 
 fn period_name(period: Period, start: i64) -> String {
@@ -86,10 +112,8 @@ fn period_name(period: Period, start: i64) -> String {
 pub fn differences(truth: &Truth, topic: &str, fold: &Fold) -> Vec<String> {
     let want = values(truth, topic);
     let mut found = Vec::new();
-    // What needs other knowledge than counts of transactions and ratings.
-    let is_other = |key: &str| ["views", "visitors", "all:completed_started"].contains(&key);
     let carries = |key: &str, period: &str| carries(truth, topic, key, period, &fold.today);
-    for ((key, period), value) in fold.values.iter().filter(|((key, _), _)| !is_other(key)) {
+    for ((key, period), value) in &fold.values {
         let wanted = want.get(&(key.clone(), period.clone())).copied().unwrap_or(0);
         if wanted != *value && carries(key, period) {
             found.push(format!("{topic}: {key} {period}: wanted {wanted}, shown {value}"));

@@ -85,18 +85,24 @@ impl Log {
         self.producer.send(record).map_err(|(error, _)| error).expect("there is room in the producer");
     }
 
-    /// Records in the log, over all partitions.
+    /// One past the last record of each partition.
     ///
     /// # Panics
     /// When the broker does not answer.
     #[must_use]
-    pub fn records(&self) -> u64 {
+    pub fn ends(&self) -> Vec<u64> {
         let client = self.producer.client();
         let end = |partition: u16| {
             let (_, high) = client.fetch_watermarks(&self.topic, partition.into(), Duration::from_secs(10))?;
             Ok::<_, rdkafka::error::KafkaError>(high.max(0).cast_unsigned())
         };
-        (0..self.rules.partitions).map(|partition| end(partition).expect("the broker answers")).sum()
+        (0..self.rules.partitions).map(|partition| end(partition).expect("the broker answers")).collect()
+    }
+
+    /// Records that were ever in the log, over all partitions.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        self.ends().iter().sum()
     }
 
     /// Waits until the broker has everything.

@@ -6,11 +6,16 @@ use std::path::{Path, PathBuf};
 
 use dev::{Service, service};
 use domain::catalogue::Catalogue;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::{Offset, TopicPartitionList};
 use tokio::runtime::Runtime;
 
 use crate::log::Log;
 use crate::shared::{Address, Shared};
 use crate::sql::Sql;
+use crate::until::PATIENCE;
 
 /// One test's platform.
 pub struct Stack {
@@ -114,6 +119,30 @@ impl Stack {
         Log::new(&self.address.brokers, &self.events_topic())
     }
 
+    /// Takes every record out of the log of events, as its retention would.
+    ///
+    /// # Panics
+    /// When the broker refuses.
+    pub fn forget_the_log(&self) {
+        let mut ends = TopicPartitionList::new();
+        for (partition, end) in (0..).zip(self.log().ends()) {
+            let offset = Offset::Offset(end.cast_signed());
+            ends.add_partition_offset(&self.events_topic(), partition, offset).expect("an offset");
+        }
+        let deleted = self.admin().delete_records(&ends, &AdminOptions::new());
+        let deleted = self.tasks.block_on(deleted).expect("the broker answers");
+        deleted.elements().iter().for_each(|partition| partition.error().expect("taken out"));
+    }
+
+    /// Makes topics and takes them away.
+    ///
+    /// # Panics
+    /// When there is no client.
+    #[must_use]
+    pub fn admin(&self) -> AdminClient<DefaultClientContext> {
+        ClientConfig::new().set("bootstrap.servers", &self.address.brokers).create().expect("a client")
+    }
+
     /// Creates topics, tables and rules; returns what it printed.
     ///
     /// # Panics
@@ -141,7 +170,7 @@ impl Stack {
     /// When it does not come up.
     #[must_use]
     pub fn collector(&self) -> Service {
-        self.ready("collector", "collector", &[])
+        self.ready("collector")
     }
 
     /// Starts an aggregator of this number and waits until it is ready. The same number is the same member of the group.
@@ -150,8 +179,20 @@ impl Stack {
     /// When it does not come up.
     #[must_use]
     pub fn aggregator(&self, number: u32) -> Service {
+        let mut service = self.aggregator_unready(number);
+        service.wait_ready(PATIENCE).unwrap_or_else(|error| panic!("aggregator {number}: {error}"));
+        service
+    }
+
+    /// … without waiting until it is ready.
+    ///
+    /// # Panics
+    /// When it ends before it listens.
+    #[must_use]
+    pub fn aggregator_unready(&self, number: u32) -> Service {
         let instance = ("AGGREGATOR_GROUP__INSTANCE_ID".to_owned(), format!("{}-{number}", self.name));
-        self.ready("aggregator", &format!("aggregator-{number}"), &[instance])
+        let started = self.start("aggregator", &format!("aggregator-{number}"), &[instance]);
+        started.unwrap_or_else(|error| panic!("aggregator {number}: {error}"))
     }
 
     /// Starts a gateway and waits until it is ready.
@@ -160,7 +201,7 @@ impl Stack {
     /// When it does not come up.
     #[must_use]
     pub fn gateway(&self) -> Service {
-        self.ready("gateway", "gateway", &[])
+        self.ready("gateway")
     }
 
     /// Starts a service under a name of its own without waiting until it is ready.
@@ -176,12 +217,12 @@ impl Stack {
         Service::start(spec)
     }
 
-    fn ready(&self, program: &str, name: &str, further: &[(String, String)]) -> Service {
-        let started = self.start(program, name, further).and_then(|mut service| {
-            service.wait_ready(crate::until::PATIENCE)?;
+    fn ready(&self, program: &str) -> Service {
+        let started = self.start(program, program, &[]).and_then(|mut service| {
+            service.wait_ready(PATIENCE)?;
             Ok(service)
         });
-        started.unwrap_or_else(|error| panic!("{name}: {error}"))
+        started.unwrap_or_else(|error| panic!("{program}: {error}"))
     }
 
     fn environment(&self, service: &str) -> Vec<(String, String)> {
