@@ -124,8 +124,9 @@ fn each_bad_event_has_its_code(shared: &Shared) {
     let mut truth = Truth::default();
     truth.take(&good);
     check::exact(&truth, &stack.sql(), PATIENCE);
-    let refused =
-        |department: &str, events: &[v1::Event]| senders.publish(department, events, false).unwrap_err().code();
+    let refused = |department: &str, events: &[v1::Event]| {
+        senders.publish(department, events, false).expect_err("refused").code()
+    };
     assert_eq!(refused("not-a-token", &good), Code::Unauthenticated);
     assert_eq!(refused("hmrc", &[]), Code::InvalidArgument);
     let too_many: Vec<_> = (0..1_001).map(|n| completed(&format!("many-{n}"), SERVICE)).collect();
