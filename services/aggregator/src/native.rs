@@ -10,7 +10,11 @@ use bytes::Bytes;
 pub struct Block {
     columns: Vec<Column>,
     rows: usize,
+    expected: usize,
 }
+
+/// A column of so many bytes is sent from where it stands; smaller ones are put together.
+const PART_BYTES: usize = 64 * 1024;
 
 #[derive(Debug)]
 struct Column {
@@ -31,7 +35,14 @@ impl Block {
     pub fn new(columns: &[(&'static str, &'static str)]) -> Self {
         let column =
             |&(name, kind)| Column { name, kind, offsets: Vec::new(), pairs: 0, data: Vec::new(), values: Vec::new() };
-        Self { columns: columns.iter().map(column).collect(), rows: 0 }
+        Self { columns: columns.iter().map(column).collect(), rows: 0, expected: 0 }
+    }
+
+    /// Makes room for so many rows as soon as there is one.
+    #[must_use]
+    pub const fn expecting(mut self, rows: usize) -> Self {
+        self.expected = rows;
+        self
     }
 
     /// Number of rows.
@@ -49,26 +60,30 @@ impl Block {
     /// Begins so many rows at once; each column must be given its values, in order.
     pub fn rows_at_once(&mut self, rows: usize) -> ColumnWriter<'_> {
         self.rows += rows;
-        ColumnWriter { columns: self.columns.iter_mut(), rows }
+        ColumnWriter { columns: self.columns.iter_mut(), rows, expected: self.expected }
     }
 
-    /// The body of an insert.
+    /// The body of an insert, in parts that are sent one after the other.
     #[must_use]
-    pub fn encode(&self) -> Bytes {
-        let size = |c: &Column| c.name.len() + c.kind.len() + c.data.len() + c.offsets.len() + c.values.len() + 8;
-        let mut body = Vec::with_capacity(16 + self.columns.iter().map(size).sum::<usize>());
-        push_varint(&mut body, self.columns.len());
-        push_varint(&mut body, self.rows);
-        for column in &self.columns {
-            for text in [column.name, column.kind] {
-                push_varint(&mut body, text.len());
-                body.extend_from_slice(text.as_bytes());
+    pub fn encode(self) -> Vec<Bytes> {
+        let (mut parts, mut open) = (Vec::new(), Vec::new());
+        push_varint(&mut open, self.columns.len());
+        push_varint(&mut open, self.rows);
+        for Column { name, kind, offsets, data, values, .. } in self.columns {
+            for text in [name, kind] {
+                push_varint(&mut open, text.len());
+                open.extend_from_slice(text.as_bytes());
             }
-            body.extend_from_slice(&column.offsets);
-            body.extend_from_slice(&column.data);
-            body.extend_from_slice(&column.values);
+            for bytes in [offsets, data, values] {
+                if bytes.len() < PART_BYTES {
+                    open.extend_from_slice(&bytes);
+                } else {
+                    parts.extend([std::mem::take(&mut open), bytes].map(Bytes::from));
+                }
+            }
         }
-        Bytes::from(body)
+        parts.push(Bytes::from(open));
+        parts
     }
 }
 
@@ -165,13 +180,17 @@ impl RowWriter<'_> {
 pub struct ColumnWriter<'a> {
     columns: std::slice::IterMut<'a, Column>,
     rows: usize,
+    expected: usize,
 }
 
 impl ColumnWriter<'_> {
     /// A value of a fixed width for each row, little-endian.
     pub fn fixed<const N: usize>(&mut self, values: impl Iterator<Item = [u8; N]>) -> &mut Self {
-        let width = self.rows * N;
+        let (width, expected) = (self.rows * N, self.expected * N);
         let data = &mut self.next().data;
+        if data.is_empty() {
+            data.reserve_exact(expected);
+        }
         let start = data.len();
         data.resize(start + width, 0);
         let (places, _) = data[start..].as_chunks_mut::<N>();
@@ -214,7 +233,7 @@ mod tests {
         want.extend_from_slice(&1_u64.to_le_bytes());
         want.push(7);
         want.extend_from_slice(&1_u64.to_le_bytes());
-        assert_eq!(block.encode(), want);
+        assert_eq!(block.encode().concat(), want);
     }
 
     #[test]
@@ -231,10 +250,26 @@ mod tests {
     }
 
     #[test]
+    fn large_columns_are_parts_of_the_same_body() {
+        let mut block = Block::new(&[("a", "UInt64"), ("b", "UInt8")]).expecting(20_000);
+        let numbers = || (0..20_000_u64).map(u64::to_le_bytes);
+        block.rows_at_once(20_000).fixed(numbers()).fixed(std::iter::repeat_n([7], 20_000));
+        let parts = block.encode();
+        assert_eq!(parts.len(), 3);
+        let mut want = vec![2, 0xa0, 0x9c, 1, 1, b'a', 6];
+        want.extend_from_slice(b"UInt64");
+        want.extend(numbers().flatten());
+        want.extend_from_slice(&[1, b'b', 5]);
+        want.extend_from_slice(b"UInt8");
+        want.extend(std::iter::repeat_n(7, 20_000));
+        assert_eq!(parts.concat(), want);
+    }
+
+    #[test]
     fn long_texts_carry_their_length_in_more_bytes() {
         let mut block = Block::new(&[("s", "String")]);
         block.row().text(&[b'x'; 300]);
-        let body = block.encode();
+        let body = block.encode().concat();
         assert!(body.windows(3).any(|window| window == [0xac, 0x02, b'x']));
     }
 }

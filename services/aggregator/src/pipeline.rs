@@ -4,12 +4,14 @@
 //! It runs on a thread of its own and never waits for the store: reads and writes are done by tasks, whose answers it
 //! picks up. While the store is away it keeps its partitions, holds a bounded number of records and then pauses.
 
+mod running;
+mod telling;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use domain::cell::CellKey;
-use domain::outcome::Outcome;
 use domain::source::{Log, Source};
 use proto::decode_record;
 use rdkafka::consumer::{CommitMode, Consumer as _};
@@ -22,10 +24,10 @@ use runtime::shutdown::Shutdown;
 use tokio::sync::mpsc;
 
 use crate::config::Config;
-use crate::consumer::{self, Bounds, Change, Consumer};
+use crate::consumer::{Bounds, Change, Consumer};
 use crate::counter::{Cell, Counter, Record};
 use crate::live::{Publisher, packs};
-use crate::metrics::{ByPartition, Metrics};
+use crate::metrics::{Burst, Metrics};
 use crate::owned::{Fetched, Next, Owned};
 use crate::raw::Raw;
 use crate::reader::{self, Answer, Asker};
@@ -70,6 +72,10 @@ const POLL: Duration = Duration::from_millis(20);
 const BURST: usize = 512;
 /// Flushes between two evictions.
 const EVICT_EVERY: u64 = 16;
+/// With so many records between here and the ends of the logs it is catching up …
+const CATCHING_UP: u64 = 200_000;
+/// … and ticks so many times more rarely: nobody can follow, and each tick costs as much as the cells that changed.
+const RARER: u32 = 5;
 /// The longest that a stop may wait for the store.
 const LAST_FLUSH: Duration = Duration::from_secs(10);
 
@@ -85,7 +91,11 @@ struct Loop {
     assignments: u64,
     answers: (mpsc::UnboundedSender<Answer>, mpsc::UnboundedReceiver<Answer>),
     raw: Raw,
+    /// Of the flush before, to be filled again.
+    spare: Raw,
+    burst: Burst,
     packs: u64,
+    is_catching_up: bool,
     is_flushing: bool,
     is_paused: bool,
     flushes: u64,
@@ -104,7 +114,10 @@ pub fn run(wiring: Wiring, shutdown: &Shutdown) -> Result<(), Stopped> {
         assignments: 0,
         answers: mpsc::unbounded_channel(),
         raw: Raw::default(),
+        spare: Raw::default(),
+        burst: Burst::default(),
         packs: 0,
+        is_catching_up: false,
         is_flushing: false,
         is_paused: false,
         flushes: 0,
@@ -115,7 +128,7 @@ pub fn run(wiring: Wiring, shutdown: &Shutdown) -> Result<(), Stopped> {
         this.take_answers()?;
         this.take_done();
         this.fetch()?;
-        if ticked.elapsed() >= tick {
+        if ticked.elapsed() >= if this.is_catching_up { tick * RARER } else { tick } {
             ticked = Instant::now();
             this.publish();
         }
@@ -203,53 +216,11 @@ impl Loop {
     fn install(&mut self, source: Source, assignment: u64, cells: Vec<Cell>, asked: &[CellKey]) -> Result<(), Stopped> {
         let next = match self.slots.get_mut(&source.partition) {
             Some(Slot::Counting(n, owned)) if *n == assignment => {
-                let metrics = &self.wiring.metrics;
-                owned.install(cells, asked, &mut self.raw, &mut |outcome| metrics.record(outcome, 1))
+                owned.install(cells, asked, &mut self.raw, &mut |outcome| self.burst.count(outcome))
             }
             _ => return Ok(()),
         };
         self.follow(source.partition, next)
-    }
-
-    /// Puts the consumer where the counter stands and lets it run.
-    fn position(&self, owned: &mut Owned, (low, high): (u64, u64)) -> Result<(), Stopped> {
-        let source = owned.counter.source();
-        self.wiring.consumer.context().saw_log_end(source.partition, high);
-        let next = owned.counter.next();
-        if high < next {
-            return Err(Stopped(format!(
-                "{source}: the log ends at {high} but the ledger has applied {next} records. The topic was re-created or \
-                 cut: give it a new epoch in the rules, or restore it"
-            )));
-        }
-        if low > next {
-            tracing::error!(%source, lost = low - next, "the log no longer has these records: expired");
-            self.wiring.metrics.expired.inc_by(low - next);
-            self.wiring.metrics.record(Outcome::Expired, low - next);
-            owned.counter.expire(low);
-        }
-        self.seek(source.partition, owned.counter.next());
-        Ok(())
-    }
-
-    fn seek(&self, partition: u16, offset: u64) {
-        let (topic, number) = (self.topic(), i32::from(partition));
-        let target = Offset::Offset(offset.cast_signed());
-        for _ in 0..100 {
-            match self.wiring.consumer.seek(topic, number, target, Duration::from_secs(5)) {
-                Ok(()) => break,
-                // Just assigned: the fetcher is not running yet.
-                Err(error) => {
-                    tracing::debug!(partition, offset, %error, "seek; trying again");
-                    std::thread::sleep(Duration::from_millis(10));
-                }
-            }
-        }
-        if !self.is_paused
-            && let Err(error) = self.wiring.consumer.resume(&consumer::one(topic, partition))
-        {
-            tracing::error!(partition, %error, "cannot resume");
-        }
     }
 
     fn fetch(&mut self) -> Result<(), Stopped> {
@@ -264,9 +235,8 @@ impl Loop {
                 Some(Ok(message)) => {
                     let partition = message.partition() as u16;
                     let Some(Slot::Counting(_, owned)) = self.slots.get_mut(&partition) else { continue };
-                    let metrics = &self.wiring.metrics;
                     let fetched = fetched(&message)?;
-                    (partition, owned.offer(fetched, &mut self.raw, &mut |outcome| metrics.record(outcome, 1)))
+                    (partition, owned.offer(fetched, &mut self.raw, &mut |outcome| self.burst.count(outcome)))
                 }
             };
             wait = Duration::ZERO;
@@ -296,15 +266,18 @@ impl Loop {
     /// Publishes what changed since the last tick, and how far each source has come. Says whether everything counted is
     /// on its way; while older packs wait for room it is not, and must not go to the store either.
     fn publish(&mut self) -> bool {
+        self.wiring.metrics.take(&mut self.burst);
         if self.wiring.publisher.is_full() {
             self.packs = self.wiring.publisher.publish([]);
             return false;
         }
         let stalled = self.wiring.stall.reason();
         let now = now_ms();
+        let mut behind = 0;
         for (partition, slot) in &mut self.slots {
             let Slot::Counting(_, owned) = slot else { continue };
             let progress = owned.progress(self.wiring.consumer.context().log_end(*partition));
+            behind += progress.log_end - progress.applied_end;
             let cells = owned.counter.take_changed();
             self.packs = self.wiring.publisher.publish(packs(owned.counter.source(), progress, &stalled, cells));
             owned.published_end = progress.applied_end;
@@ -312,12 +285,14 @@ impl Loop {
                 self.wiring.metrics.received_to_cell.observe((now - received).max(0) as f64 / 1_000.0);
             }
         }
+        self.is_catching_up = behind >= CATCHING_UP;
         true
     }
 
     /// Hands everything counted to the writer.
     fn flush(&mut self) {
-        let mut flush = Flush { raw: Raw::default(), cells: Vec::new(), ledgers: Vec::new(), packs: self.packs };
+        let mut flush =
+            Flush { raw: std::mem::take(&mut self.spare), cells: Vec::new(), ledgers: Vec::new(), packs: self.packs };
         for slot in self.slots.values_mut() {
             let Slot::Counting(_, owned) = slot else { continue };
             if owned.has_moved() {
@@ -339,7 +314,8 @@ impl Loop {
         while let Ok(done) = self.wiring.done.try_recv() {
             self.is_flushing = false;
             self.flushes += 1;
-            self.commit(&done);
+            self.commit(&done.ends);
+            self.spare = done.raw;
             if self.flushes.is_multiple_of(EVICT_EVERY) {
                 for slot in self.slots.values_mut() {
                     if let Slot::Counting(_, owned) = slot {
@@ -351,9 +327,9 @@ impl Loop {
     }
 
     /// The commit is a low-water mark for people and tools; counting goes on from the ledger.
-    fn commit(&self, done: &Done) {
+    fn commit(&self, ends: &[(Source, u64)]) {
         let mut list = TopicPartitionList::new();
-        for (source, end) in done {
+        for (source, end) in ends {
             if self.slots.contains_key(&source.partition) {
                 let offset = Offset::Offset(end.cast_signed());
                 let added = list.add_partition_offset(self.topic(), i32::from(source.partition), offset);
@@ -364,75 +340,6 @@ impl Loop {
             && let Err(error) = self.wiring.consumer.commit(&list, CommitMode::Async)
         {
             tracing::warn!(%error, "commit; the next one covers it");
-        }
-    }
-
-    /// Pauses what cannot be taken in and resumes what can.
-    fn hold_back(&mut self) {
-        let bound = self.wiring.config.counting.unstored_rows_max;
-        let should_pause = self.raw.rows() >= bound || (self.is_paused && self.is_flushing);
-        if should_pause != self.is_paused {
-            self.is_paused = should_pause;
-            let all: Vec<_> = self.slots.keys().copied().collect();
-            tracing::debug!(should_pause, "holding back");
-            self.set_paused(&all, should_pause);
-        }
-        let mut changes = Vec::new();
-        for (partition, slot) in &mut self.slots {
-            let Slot::Counting(_, owned) = slot else { continue };
-            let pause = owned.is_full() || (owned.is_paused && !owned.is_clear());
-            if pause != owned.is_paused {
-                owned.is_paused = pause;
-                changes.push((*partition, pause));
-            }
-        }
-        for (partition, pause) in changes {
-            self.set_paused(&[partition], pause || self.is_paused);
-        }
-    }
-
-    fn set_paused(&self, partitions: &[u16], pause: bool) {
-        let mut list = TopicPartitionList::new();
-        for partition in partitions {
-            let waits = |slot: Option<&Slot>| matches!(slot, Some(Slot::Counting(_, owned)) if !owned.is_paused);
-            if pause || waits(self.slots.get(partition)) {
-                list.add_partition(self.topic(), i32::from(*partition));
-            }
-        }
-        let consumer = &self.wiring.consumer;
-        let result = if pause { consumer.pause(&list) } else { consumer.resume(&list) };
-        if let Err(error) = result {
-            tracing::error!(%error, pause, "cannot pause or resume");
-        }
-    }
-
-    fn report(&self) {
-        let metrics = &self.wiring.metrics;
-        let (mut cells, mut ids, now) = (0, 0, now_ms());
-        for (partition, slot) in &self.slots {
-            let Slot::Counting(_, owned) = slot else { continue };
-            let sizes = owned.counter.sizes();
-            cells += sizes.0;
-            ids += sizes.1;
-            let label = ByPartition { partition: *partition };
-            let lag = self.wiring.consumer.context().log_end(*partition).saturating_sub(owned.counter.next());
-            let ledger = owned.counter.ledger();
-            let age = if lag == 0 { 0 } else { (now - ledger.appended_at_ms).max(0) / 1_000 };
-            metrics.difference.get_or_create(&label).set(ledger.difference());
-            metrics.lag_records.get_or_create(&label).set(lag.cast_signed());
-            metrics.lag_seconds.get_or_create(&label).set(age);
-        }
-        metrics.cells.set(cells as i64);
-        metrics.ids.set(ids as i64);
-        metrics.partitions.set(self.slots.len() as i64);
-    }
-
-    fn tell_health(&self) {
-        let reading = self.slots.values().filter(|slot| matches!(slot, Slot::Reading(_))).count();
-        if reading == 0 {
-            self.wiring.health.ready();
-        } else {
-            self.wiring.health.not_ready(format!("reading the state of {reading} partitions"));
         }
     }
 

@@ -102,15 +102,19 @@ impl Raw {
         self.rows += 1;
     }
 
-    /// The insert that writes them; `None` if there are none.
+    /// The insert that writes them, `None` if there are none; keeps the memory for the next ones.
     #[must_use]
-    pub fn into_insert(self) -> Option<Insert> {
-        let mut block = Block::new(&COLUMNS);
-        for (source, rows) in &self.sources {
+    pub fn take_insert(&mut self) -> Option<Insert> {
+        let mut block = Block::new(&COLUMNS).expecting(self.rows);
+        // A source that had none since the last time is somebody else's by now.
+        self.sources.retain(|_, rows| !rows.is_empty());
+        for (source, rows) in &mut self.sources {
             for rows in rows.chunks(TILE) {
                 push_rows(&mut block, *source, rows);
             }
+            rows.clear();
         }
+        self.rows = 0;
         (block.rows() > 0).then(|| Insert { table: "raw", rows: block.rows(), body: block.encode() })
     }
 }
@@ -236,7 +240,7 @@ mod tests {
             for (partition, offset) in order {
                 raw.push(source(*partition), &record(*offset), Outcome::Accepted, &[]);
             }
-            raw.into_insert().expect("rows").body
+            raw.take_insert().expect("rows").body.concat()
         };
         let mixed = insert(&[(2, 5), (1, 8), (2, 6), (1, 9)]);
         assert_eq!(mixed, insert(&[(1, 8), (1, 9), (2, 5), (2, 6)]));
@@ -248,18 +252,19 @@ mod tests {
         for offset in 0..2_500 {
             raw.push(Source { log: Log::Events, epoch: 1, partition: 0 }, &record(offset), Outcome::Accepted, &[]);
         }
-        let insert = raw.into_insert().expect("rows");
+        let insert = raw.take_insert().expect("rows");
+        assert!(raw.take_insert().is_none(), "each row is taken once");
         assert_eq!(insert.rows, 2_500);
         let width: usize = [1, 2, 2, 8, 8, 8, 8, 1, 2, 16, 1, 1, 1, 1, 1, 4, 8, 1, 4, 8, 8, 8, 1].iter().sum();
         let heads: usize = COLUMNS.iter().map(|(name, kind)| 2 + name.len() + kind.len()).sum();
-        assert_eq!(insert.body.len(), 1 + 2 + heads + 2_500 * width);
+        assert_eq!(insert.body.concat().len(), 1 + 2 + heads + 2_500 * width);
     }
 
     #[test]
     fn an_id_is_written_upper_half_first() {
         let mut raw = Raw::default();
         raw.push(Source { log: Log::Events, epoch: 1, partition: 0 }, &record(0), Outcome::Accepted, &[]);
-        let body = raw.into_insert().expect("a row").body;
+        let body = raw.take_insert().expect("a row").body.concat();
         let want = [2, 1, 0, 0, 0, 0, 0, 0, 4, 3, 0, 0, 0, 0, 0, 0];
         assert!(body.windows(16).any(|window| window == want));
     }

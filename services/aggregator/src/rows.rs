@@ -18,8 +18,8 @@ pub struct Insert {
     pub table: &'static str,
     /// Rows in the body.
     pub rows: usize,
-    /// In Native format.
-    pub body: Bytes,
+    /// In Native format: the parts of one body.
+    pub body: Vec<Bytes>,
 }
 
 pub(crate) const LOG: (&str, &str) = ("log", "Enum8('events' = 1, 'backfill' = 2, 'corrections' = 3)");

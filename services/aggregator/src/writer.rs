@@ -30,8 +30,14 @@ pub struct Flush {
     pub packs: u64,
 }
 
-/// A flush that is in the store: each source with the offset that may be committed.
-pub type Done = Vec<(Source, u64)>;
+/// A flush that is in the store.
+#[derive(Debug)]
+pub struct Done {
+    /// Each source with the offset that may be committed.
+    pub ends: Vec<(Source, u64)>,
+    /// Its rows' memory, empty, to be used again.
+    pub raw: Raw,
+}
 
 /// Why nothing moves, shared with those who tell people.
 #[derive(Debug, Clone, Default)]
@@ -59,10 +65,10 @@ pub async fn run(
     mut flushes: mpsc::Receiver<Flush>,
     done: mpsc::UnboundedSender<Done>,
 ) {
-    while let Some(flush) = flushes.recv().await {
+    while let Some(mut flush) = flushes.recv().await {
         let began = Instant::now();
         let ends = flush.ledgers.iter().map(|(source, ledger)| (*source, ledger.applied_end)).collect();
-        let raw = flush.raw.into_insert();
+        let raw = flush.raw.take_insert();
         let cells = rows::of_cells(flush.cells.iter().map(|(source, cell)| (*source, cell)));
         let ledger = rows::of_ledgers(flush.ledgers.iter().map(|(source, ledger)| (*source, ledger)));
         if let Some(raw) = &raw {
@@ -76,7 +82,7 @@ pub async fn run(
             insert(&store, &stall, &metrics, ledger).await;
         }
         metrics.flush_seconds.observe(began.elapsed().as_secs_f64());
-        if done.send(ends).is_err() {
+        if done.send(Done { ends, raw: flush.raw }).is_err() {
             return;
         }
     }
@@ -86,7 +92,7 @@ pub async fn run(
 async fn insert(store: &Store, stall: &Stall, metrics: &Metrics, insert: &Insert) {
     let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
     loop {
-        match store.insert(insert.table, "Native", insert.body.clone()).await {
+        match store.insert_parts(insert.table, "Native", &insert.body).await {
             Ok(()) => {
                 if backoff.tries() > 0 {
                     stall.set(None);

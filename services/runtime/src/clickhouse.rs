@@ -172,10 +172,20 @@ impl Store {
     /// # Errors
     /// No answer in time, or a refusal. The same body may be sent again.
     pub async fn insert(&self, table: &str, format: &str, body: Bytes) -> Result<(), Error> {
+        self.insert_parts(table, format, &[body]).await
+    }
+
+    /// The same with a body in parts, which are sent one after the other.
+    ///
+    /// # Errors
+    /// As [`Store::insert`].
+    pub async fn insert_parts(&self, table: &str, format: &str, body: &[Bytes]) -> Result<(), Error> {
         let sql = format!("INSERT INTO {}.{table} FORMAT {format}", self.config.cells);
         let insert = async {
             let mut insert = self.writer.insert_formatted_with(sql);
-            insert.send(body).await?;
+            for part in body {
+                insert.send(part.clone()).await?;
+            }
             insert.end().await
         };
         within(self.config.insert_ms_max, "inserting", insert).await

@@ -1,0 +1,39 @@
+//! What the loop says about itself: metrics and health.
+
+use rdkafka::consumer::Consumer as _;
+use runtime::clock::now_ms;
+
+use super::{Loop, Slot};
+use crate::metrics::ByPartition;
+
+impl Loop {
+    pub(super) fn report(&self) {
+        let metrics = &self.wiring.metrics;
+        let (mut cells, mut ids, now) = (0, 0, now_ms());
+        for (partition, slot) in &self.slots {
+            let Slot::Counting(_, owned) = slot else { continue };
+            let sizes = owned.counter.sizes();
+            cells += sizes.0;
+            ids += sizes.1;
+            let label = ByPartition { partition: *partition };
+            let lag = self.wiring.consumer.context().log_end(*partition).saturating_sub(owned.counter.next());
+            let ledger = owned.counter.ledger();
+            let age = if lag == 0 { 0 } else { (now - ledger.appended_at_ms).max(0) / 1_000 };
+            metrics.difference.get_or_create(&label).set(ledger.difference());
+            metrics.lag_records.get_or_create(&label).set(lag.cast_signed());
+            metrics.lag_seconds.get_or_create(&label).set(age);
+        }
+        metrics.cells.set(cells as i64);
+        metrics.ids.set(ids as i64);
+        metrics.partitions.set(self.slots.len() as i64);
+    }
+
+    pub(super) fn tell_health(&self) {
+        let reading = self.slots.values().filter(|slot| matches!(slot, Slot::Reading(_))).count();
+        if reading == 0 {
+            self.wiring.health.ready();
+        } else {
+            self.wiring.health.not_ready(format!("reading the state of {reading} partitions"));
+        }
+    }
+}
