@@ -6,9 +6,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use benches::bare::Bare;
+use benches::bare;
 use benches::cpu::Since;
-use benches::figures::{grouped, head, line, median, per_second, percentile, ratio, setting};
+use benches::figures::{grouped, head, line, median, percentile, ratio, setting};
 use benches::mix::Mix;
 use benches::rig::Rig;
 use benches::senders::{Batch, Senders, batches, tasks};
@@ -43,7 +43,8 @@ fn main() {
     let senders = tasks.block_on(Senders::connect(&collector));
     let mut truth = Truth::default();
 
-    let bare = bare(&mut rig, &mut mix, events);
+    rig.topic("bare", mix.rules().partitions);
+    let bare = bare::measure(&mut rig, &mut mix, "bare", events);
     let (rig, mix, truth) = (&mut rig, &mut mix, &mut truth);
     let mut way = Way { rig, mix, truth, tasks: &tasks, senders: &senders, records: 0 };
     // The broker compiles itself while it begins to work; that is not a part of a sustained rate.
@@ -63,31 +64,6 @@ fn main() {
         assert_eq!(ended, "code 0", "{} stops in order: {}", service.name(), dev::child::tail(&log, 10));
     }
     assert!(is_exact, "the figures must be exact");
-}
-
-/// Events a second of librdkafka alone, records of the same events.
-fn bare(rig: &mut Rig, mix: &mut Mix, events: usize) -> f64 {
-    rig.topic("bare", mix.rules().partitions);
-    let now_ms = now_ms();
-    let placed = |_| {
-        let placed = mix.placed(now_ms - 1_000, now_ms);
-        (placed.partition, mix.record(placed.event))
-    };
-    let records: Vec<_> = (0..events).map(placed).collect();
-    let bare = Bare::new(rig.brokers(), "bare");
-    bare.send(records[0].0, &records[0].1);
-    let _ = bare.finish();
-    let cpu = Since::now(&[std::process::id(), rig.pids().0]);
-    let began = Instant::now();
-    for (partition, record) in &records {
-        bare.send(*partition, record);
-    }
-    assert_eq!(bare.finish(), events as u64 + 1);
-    let seconds = began.elapsed().as_secs_f64();
-    line("yardstick: librdkafka alone", &per_second(events as u64, seconds));
-    let micros: Vec<f64> = cpu.each().iter().map(|seconds| seconds * 1e6 / events as f64).collect();
-    line("  CPU of producer, broker", &format!("{:.2}   {:.2} µs", micros[0], micros[1]));
-    events as f64 / seconds
 }
 
 /// Events on their way through the platform.

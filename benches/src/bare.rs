@@ -2,12 +2,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 use rdkafka::{ClientConfig, ClientContext};
+use runtime::clock::now_ms;
+
+use crate::cpu::Since;
+use crate::figures::{line, per_second};
+use crate::mix::Mix;
+use crate::rig::Rig;
 
 #[derive(Debug, Clone, Default)]
 struct Acks(Arc<AtomicU64>);
@@ -77,4 +83,33 @@ impl Bare {
         self.producer.flush(Duration::from_secs(120)).expect("the broker takes all");
         self.acks.0.load(Ordering::Relaxed)
     }
+}
+
+/// Prints and returns how many records a second it writes to a topic, of events as the mix draws them.
+///
+/// # Panics
+/// When the broker does not take them.
+pub fn measure(rig: &mut Rig, mix: &mut Mix, topic: &str, events: usize) -> f64 {
+    let now_ms = now_ms();
+    let placed = |_| {
+        let placed = mix.placed(now_ms - 1_000, now_ms);
+        (placed.partition, mix.record(placed.event))
+    };
+    let records: Vec<_> = (0..events).map(placed).collect();
+    let bytes: usize = records.iter().map(|(_, record)| record.len()).sum();
+    let bare = Bare::new(rig.brokers(), topic);
+    // The first record of a new producer waits for its connections; it belongs to nobody's figure.
+    bare.send(records[0].0, &records[0].1);
+    let _ = bare.finish();
+    let (cpu, began) = (Since::now(&[std::process::id(), rig.pids().0]), Instant::now());
+    for (partition, record) in &records {
+        bare.send(*partition, record);
+    }
+    assert_eq!(bare.finish(), events as u64 + 1);
+    let seconds = began.elapsed().as_secs_f64();
+    let words = format!("{}   {} bytes a record", per_second(events as u64, seconds), bytes / events);
+    line("yardstick: librdkafka alone", &words);
+    let micros: Vec<_> = cpu.each().iter().map(|s| format!("{:.2}", s * 1e6 / events as f64)).collect();
+    line("  CPU of producer, broker, an event", &format!("{} µs", micros.join("   ")));
+    events as f64 / seconds
 }

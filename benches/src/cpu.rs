@@ -24,12 +24,6 @@ pub fn of_process(pid: u32) -> f64 {
     (ticks(11) + ticks(12)) / 100.0
 }
 
-/// CPU seconds of this process.
-#[must_use]
-pub fn of_this_process() -> f64 {
-    of_process(std::process::id())
-}
-
 /// CPU seconds of some processes since a moment.
 #[derive(Debug, Clone)]
 pub struct Since {

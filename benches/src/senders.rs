@@ -1,5 +1,6 @@
 //! Departments that send through gRPC: batches made beforehand, so that making them is nobody's figure.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use dev::Service;
@@ -94,8 +95,7 @@ impl Senders {
         let began = Instant::now();
         let answer = client.publish(request).await.unwrap_or_else(|status| panic!("{status}"));
         let results = answer.into_inner().results;
-        let accepted = results.iter().filter(|r| matches!(r.outcome, Some(Outcome::Accepted(_)))).count();
-        assert_eq!(accepted, events, "of the first: {:?}", results.first());
+        assert_eq!(accepted(&results), events, "of the first: {:?}", results.first());
         began.elapsed()
     }
 
@@ -112,4 +112,38 @@ impl Senders {
         let done = futures::stream::iter(sent).buffer_unordered(at_once);
         done.map(|took| took.expect("a call does not panic").as_secs_f64() * 1e3).collect().await
     }
+
+    /// Sends all over one connection, a stream for each department; returns how many streams there were.
+    ///
+    /// # Panics
+    /// When an event is not accepted.
+    pub async fn stream_all(&self, batches: Vec<Batch>) -> usize {
+        let mut lanes: BTreeMap<usize, Vec<PublishRequest>> = BTreeMap::new();
+        for Batch { lane, events } in batches {
+            let requests = lanes.entry(lane).or_default();
+            let sequence = requests.len() as u64;
+            requests.push(PublishRequest { sequence, events, dry_run: false });
+        }
+        let streams = lanes.into_iter().map(|(lane, requests)| self.stream(lane, requests));
+        futures::future::join_all(streams).await.len()
+    }
+
+    async fn stream(&self, lane: usize, requests: Vec<PublishRequest>) {
+        let events: Vec<usize> = requests.iter().map(|request| request.events.len()).collect();
+        let mut request = Request::new(futures::stream::iter(requests));
+        request.metadata_mut().insert("authorization", self.authorizations[lane].clone());
+        let mut client = self.clients[0].clone();
+        let mut answers = client.publish_stream(request).await.expect("the stream begins").into_inner();
+        let mut answered = 0;
+        while let Some(answer) = answers.message().await.expect("the stream goes on") {
+            assert_eq!(answer.refusal, None);
+            assert_eq!(accepted(&answer.results), events[answer.sequence as usize], "of batch {}", answer.sequence);
+            answered += 1;
+        }
+        assert_eq!(answered, events.len(), "each batch is answered");
+    }
+}
+
+fn accepted(results: &[proto::v1::Result]) -> usize {
+    results.iter().filter(|result| matches!(result.outcome, Some(Outcome::Accepted(_)))).count()
 }
