@@ -1,5 +1,7 @@
 //! The aggregator alone against the real servers: records are written to the log as a collector would.
 
+use std::time::{Duration, Instant};
+
 use domain::source::ServiceNumber;
 use proto::v1;
 use tests::check;
@@ -85,25 +87,55 @@ fn killed_three_times_it_counts_exactly(shared: &Shared) {
     stack.provision();
     let (log, mut truth) = (stack.log(), Truth::default());
     let mut mix = Mix::new(3, "killed");
-    let mut aggregator = stack.aggregator(1);
-    let gateway = stack.gateway();
-    let viewer = Viewer::connect(gateway.http(), &["overview"]);
-    for round in 0..4 {
-        let before = truth.records();
-        let events = mix.with_repeats(25_000, 8);
+    let mut write = |count: usize| {
+        let events = mix.with_repeats(count, 8);
         log.write(&events);
         log.flush();
         truth.take(&events);
-        if round < 3 {
-            in_the_middle(&stack, before);
-            aggregator.kill9();
-            aggregator = stack.aggregator(1);
-        }
+    };
+    let mut aggregator = stack.aggregator(1);
+    let gateway = stack.gateway();
+    let viewer = Viewer::connect(gateway.http(), &["overview"]);
+    for _ in 0..3 {
+        write(20_000);
+        kill_in_a_flush(&stack, &mut aggregator, &mut write);
+        aggregator = stack.aggregator(1);
     }
+    write(20_000);
     check::exact(&truth, &stack.sql(), PATIENCE);
     // What the killed ones published is contradicted by nobody.
     expect::shown(&truth, &viewer, "overview");
     assert_eq!(aggregator.stop(), "code 0");
+}
+
+/// Kills it between two inserts of a flush: cells are stored already, the ledger that covers them is not.
+fn kill_in_a_flush(stack: &Stack, aggregator: &mut dev::Service, write: &mut dyn FnMut(usize)) {
+    let sql = stack.sql();
+    let ahead = "SELECT count() FROM (SELECT p, max(applied_offset) AS stored FROM (SELECT p, applied_offset FROM \
+                 {cells}.unmerged_minute UNION ALL SELECT p, applied_offset FROM {cells}.unmerged_day UNION ALL SELECT p, \
+                 applied_offset FROM {cells}.unmerged_ledger_hour) GROUP BY p) AS cells LEFT JOIN (SELECT p, \
+                 max(applied_offset) AS booked FROM {cells}.unmerged_ledger GROUP BY p) AS ledger USING p WHERE stored > \
+                 booked";
+    let (began, mut written) = (Instant::now(), Instant::now());
+    while began.elapsed() < PATIENCE {
+        if written.elapsed() > Duration::from_secs(1) {
+            written = Instant::now();
+            write(3_000);
+        }
+        if sql.number(ahead) > 0 {
+            aggregator.pause();
+            // An insert that was under way may still have come to its end.
+            if sql.number(ahead) > 0 {
+                aggregator.kill9();
+                if sql.number(ahead) > 0 {
+                    return;
+                }
+                *aggregator = stack.aggregator(1);
+            }
+            aggregator.resume();
+        }
+    }
+    panic!("it was never caught in a flush");
 }
 
 /// Waits until a part of what was written last is in the books.
