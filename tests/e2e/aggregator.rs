@@ -113,9 +113,16 @@ fn kill_in_a_flush(stack: &Stack, aggregator: &mut dev::Service, write: &mut dyn
     let sql = stack.sql();
     let ahead = "SELECT count() FROM (SELECT p, max(applied_offset) AS stored FROM (SELECT p, applied_offset FROM \
                  {cells}.unmerged_minute UNION ALL SELECT p, applied_offset FROM {cells}.unmerged_day UNION ALL SELECT p, \
-                 applied_offset FROM {cells}.unmerged_ledger_hour) GROUP BY p) AS cells LEFT JOIN (SELECT p, \
+                 applied_offset FROM {cells}.unmerged_ledger_hour) GROUP BY p) AS cells INNER JOIN (SELECT p, \
                  max(applied_offset) AS booked FROM {cells}.unmerged_ledger GROUP BY p) AS ledger USING p WHERE stored > \
                  booked";
+    let books = "SELECT uniqExact(p) FROM {cells}.unmerged_ledger";
+    // What the last kill left must be made good first, or nothing new would be caught.
+    until("the books cover all cells", PATIENCE, || match (sql.number(ahead), sql.number(books)) {
+        (0, 12) => Ok(()),
+        (sources, books) => Err(format!("{sources} sources ahead, {books} with books")),
+    });
+    write(20_000);
     let (began, mut written) = (Instant::now(), Instant::now());
     while began.elapsed() < PATIENCE {
         if written.elapsed() > Duration::from_secs(1) {
