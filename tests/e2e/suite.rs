@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use libtest_mimic::Trial;
 use tests::shared::Shared;
@@ -71,9 +72,15 @@ pub(crate) fn all() -> Vec<Test> {
     modules.into_iter().flat_map(|tests| tests()).collect()
 }
 
-/// Where this run keeps its files: beside the programs, where builds are.
+/// Where this run keeps its files: beside the programs, where builds are. What a run of an earlier day left goes.
 pub(crate) fn folder() -> PathBuf {
     let own = std::env::current_exe().expect("the running program has a path");
-    let target = own.ancestors().nth(3).expect("a test runs from target/<profile>/deps");
-    target.join("e2e").join(std::process::id().to_string())
+    let runs = own.ancestors().nth(3).expect("a test runs from target/<profile>/deps").join("e2e");
+    for entry in std::fs::read_dir(&runs).into_iter().flatten().flatten() {
+        let age = entry.metadata().and_then(|meta| meta.modified()).ok().and_then(|at| at.elapsed().ok());
+        if age.is_some_and(|age| age > Duration::from_secs(86_400)) {
+            drop(std::fs::remove_dir_all(entry.path()));
+        }
+    }
+    runs.join(std::process::id().to_string())
 }

@@ -1,7 +1,6 @@
-//! The harness of the end-to-end tests: real servers, real processes, real protocols, and a recount of its own.
+#![doc = include_str!("../README.md")]
 //!
-//! Invariant: a test waits for a condition until a deadline and never for a time; what it expects comes from
-//! [`truth::Truth`], which shares no counting code with the platform. It never reaches into a service: everything goes
+//! Invariant: what a test expects comes from [`truth::Truth`], and nothing here reaches into a service: everything goes
 //! over the wire.
 
 pub mod browser;
