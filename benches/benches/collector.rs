@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use benches::bare;
 use benches::cpu::Since;
-use benches::figures::{grouped, head, line, median, per_second, percentile, ratio, setting};
+use benches::figures::{grouped, head, line, median, micros, per_second, percentile, ratio, setting};
 use benches::mix::Mix;
 use benches::rig::Rig;
 use benches::senders::{Senders, batches, tasks};
@@ -32,13 +32,15 @@ fn main() {
     let mut side = Side { rig: &mut rig, mix: &mut mix, tasks: &tasks, senders: &senders, collector: &collector };
 
     // Both sides pay for their first connections before anything is measured, and the broker compiles itself.
-    bare::measure(side.rig, side.mix, "events", events / 2);
-    side.measure(events / 2, BATCH);
+    bare::measure(side.rig, side.mix, "events", events);
+    side.measure(events, BATCH);
     line("that was to warm up", "");
-    let mut ratios = Vec::new();
+    let (mut ratios, mut of_cpu) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         let alone = bare::measure(side.rig, side.mix, "events", events);
-        ratios.push(side.measure(events, BATCH) / alone);
+        let whole = side.measure(events, BATCH);
+        ratios.push(whole.per_second / alone.per_second);
+        of_cpu.push(whole.per_cpu_second / alone.per_cpu_second);
     }
     for batch in [500, 100] {
         side.measure(events / 4, batch);
@@ -48,6 +50,7 @@ fn main() {
     let ended = collector.stop();
     assert_eq!(ended, "code 0", "the collector stops in order: {}", dev::child::tail(&log, 10));
     ratio("events a second in batches of 1,000, of librdkafka's", median(ratios), "0.6, then 0.75");
+    ratio("the same for each CPU second, broker and client included", median(of_cpu), "-");
 }
 
 /// What the collector is measured with.
@@ -61,7 +64,7 @@ struct Side<'a> {
 
 impl Side<'_> {
     /// Prints and returns how many events a second go through the collector.
-    fn measure(&mut self, events: usize, size: usize) -> f64 {
+    fn measure(&mut self, events: usize, size: usize) -> bare::Measured {
         let batches = batches(self.mix, &mut Truth::default(), events, size);
         let calls = batches.len();
         let cpu = Since::now(&[self.collector.pid(), std::process::id(), self.rig.pids().0]);
@@ -76,9 +79,10 @@ impl Side<'_> {
             percentile(&waits, 0.99)
         );
         line(&format!("collector, batches of up to {}, {CALLS} calls at once", grouped(size as f64)), &words);
-        let micros: Vec<_> = cpu.each().iter().map(|s| format!("{:.2}", s * 1e6 / events as f64)).collect();
-        line("  CPU of collector, client, broker, an event", &format!("{} µs", micros.join("   ")));
-        events as f64 / seconds
+        let each = cpu.each();
+        line("  CPU of collector, client, broker, an event", &micros(&each, events));
+        let per_cpu_second = events as f64 / each.iter().sum::<f64>();
+        bare::Measured { per_second: events as f64 / seconds, per_cpu_second }
     }
 
     /// The same over a stream for each department, as a sender with much to say does it.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use benches::bare;
 use benches::cpu::Since;
-use benches::figures::{grouped, head, line, median, percentile, ratio, setting};
+use benches::figures::{grouped, head, line, median, micros, percentile, ratio, setting};
 use benches::mix::Mix;
 use benches::rig::Rig;
 use benches::senders::{Batch, Senders, batches, tasks};
@@ -44,7 +44,7 @@ fn main() {
     let mut truth = Truth::default();
 
     rig.topic("bare", mix.rules().partitions);
-    let bare = bare::measure(&mut rig, &mut mix, "bare", events);
+    let bare = bare::measure(&mut rig, &mut mix, "bare", events).per_second;
     let (rig, mix, truth) = (&mut rig, &mut mix, &mut truth);
     let mut way = Way { rig, mix, truth, tasks: &tasks, senders: &senders, records: 0 };
     // The broker compiles itself while it begins to work; that is not a part of a sustained rate.
@@ -114,8 +114,7 @@ impl Measured {
         let what = format!("{} events, one batch in {REPEAT_ONE_IN} twice: acknowledged", grouped(self.records));
         line(&what, &format!("{}   p50 {:.0} ms, p99 {:.0} ms", rate(self.acked_s), at(0.5), at(0.99)));
         line("  until the ledger has the last of them", &rate(self.counted_s));
-        let micros: Vec<_> = self.cpu_s.iter().map(|s| format!("{:.2}", s * 1e6 / self.records)).collect();
-        line("  CPU of senders, collector, broker, aggregator, store", &format!("{} µs", micros.join("   ")));
+        line("  CPU of senders, collector, broker, aggregator, store", &micros(&self.cpu_s, self.records as usize));
         let cpu_s: f64 = self.cpu_s.iter().sum();
         line(&format!("  cores used: {:.2}; with two for itself", cpu_s / self.counted_s), &rate(cpu_s / 2.0));
         self.records / self.counted_s

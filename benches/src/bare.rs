@@ -11,7 +11,7 @@ use rdkafka::{ClientConfig, ClientContext};
 use runtime::clock::now_ms;
 
 use crate::cpu::Since;
-use crate::figures::{line, per_second};
+use crate::figures::{line, micros, per_second};
 use crate::mix::Mix;
 use crate::rig::Rig;
 
@@ -85,11 +85,20 @@ impl Bare {
     }
 }
 
+/// What was measured of librdkafka alone.
+#[derive(Debug, Clone, Copy)]
+pub struct Measured {
+    /// Records a second.
+    pub per_second: f64,
+    /// Records for each CPU second of producer and broker.
+    pub per_cpu_second: f64,
+}
+
 /// Prints and returns how many records a second it writes to a topic, of events as the mix draws them.
 ///
 /// # Panics
 /// When the broker does not take them.
-pub fn measure(rig: &mut Rig, mix: &mut Mix, topic: &str, events: usize) -> f64 {
+pub fn measure(rig: &mut Rig, mix: &mut Mix, topic: &str, events: usize) -> Measured {
     let now_ms = now_ms();
     let placed = |_| {
         let placed = mix.placed(now_ms - 1_000, now_ms);
@@ -109,7 +118,8 @@ pub fn measure(rig: &mut Rig, mix: &mut Mix, topic: &str, events: usize) -> f64 
     let seconds = began.elapsed().as_secs_f64();
     let words = format!("{}   {} bytes a record", per_second(events as u64, seconds), bytes / events);
     line("yardstick: librdkafka alone", &words);
-    let micros: Vec<_> = cpu.each().iter().map(|s| format!("{:.2}", s * 1e6 / events as f64)).collect();
-    line("  CPU of producer, broker, an event", &format!("{} µs", micros.join("   ")));
-    events as f64 / seconds
+    let each = cpu.each();
+    line("  CPU of producer, broker, an event", &micros(&each, events));
+    let per_cpu_second = events as f64 / each.iter().sum::<f64>();
+    Measured { per_second: events as f64 / seconds, per_cpu_second }
 }

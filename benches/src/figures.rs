@@ -37,6 +37,13 @@ pub fn per_second(events: u64, seconds: f64) -> String {
     format!("{}/s", grouped(events as f64 / seconds.max(1e-9)))
 }
 
+/// CPU seconds of some processes as microseconds an event.
+#[must_use]
+pub fn micros(seconds: &[f64], events: usize) -> String {
+    let each: Vec<_> = seconds.iter().map(|seconds| format!("{:.2}", seconds * 1e6 / events as f64)).collect();
+    format!("{} µs", each.join("   "))
+}
+
 /// A number from the environment, such as `BENCH_EVENTS`, or its default.
 ///
 /// # Panics
