@@ -117,8 +117,11 @@ pub fn join(kafka: &runtime::kafka::Config, group: &config::Group, topic: &str) 
         .set("partition.assignment.strategy", "cooperative-sticky")
         .set("queued.min.messages", "200000")
         .set("queued.max.messages.kbytes", "65536")
+        // Fewer and larger answers from the broker while much is coming in; 10 ms later while little is.
+        .set("fetch.min.bytes", "65536")
+        .set("fetch.wait.max.ms", "10")
         .set("statistics.interval.ms", "500");
-    let consumer: Consumer = settings.create_with_context(Context::default())?;
+    let consumer: Consumer = kafka.overlaid(settings).create_with_context(Context::default())?;
     consumer.subscribe(&[topic])?;
     Ok(consumer)
 }
