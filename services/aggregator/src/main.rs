@@ -1,9 +1,11 @@
 //! The aggregator's command line.
 
+use std::process::ExitCode;
+
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use runtime::shutdown::Shutdown;
-use runtime::{config as layers, telemetry};
+use runtime::{config as layers, process, telemetry};
 
 /// Counts accepted events exactly once: Kafka in, ClickHouse and the live topic out.
 #[derive(Debug, Parser)]
@@ -26,8 +28,11 @@ enum Command {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let arguments = Arguments::parse();
+async fn main() -> ExitCode {
+    process::run("aggregator", obey(Arguments::parse())).await
+}
+
+async fn obey(arguments: Arguments) -> anyhow::Result<()> {
     let config: aggregator::config::Config =
         layers::load("aggregator", aggregator::config::DEFAULTS, arguments.layers.config.as_deref())?;
     telemetry::init(&config.log)?;

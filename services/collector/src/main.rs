@@ -1,14 +1,19 @@
 //! The collector's command line.
 
+use std::process::ExitCode;
+
 use clap::Parser as _;
 use runtime::shutdown::Shutdown;
-use runtime::{config as layers, telemetry};
+use runtime::{config as layers, process, telemetry};
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
     let arguments = layers::Arguments::parse();
-    let config: collector::config::Config =
-        layers::load("collector", collector::config::DEFAULTS, arguments.config.as_deref())?;
-    telemetry::init(&config.log)?;
-    collector::run(config, Shutdown::by_signal()?).await
+    process::run("collector", async {
+        let config: collector::config::Config =
+            layers::load("collector", collector::config::DEFAULTS, arguments.config.as_deref())?;
+        telemetry::init(&config.log)?;
+        collector::run(config, Shutdown::by_signal()?).await
+    })
+    .await
 }

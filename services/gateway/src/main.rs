@@ -1,14 +1,19 @@
 //! The gateway's command line.
 
+use std::process::ExitCode;
+
 use clap::Parser as _;
 use runtime::shutdown::Shutdown;
-use runtime::{config as layers, telemetry};
+use runtime::{config as layers, process, telemetry};
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
     let arguments = layers::Arguments::parse();
-    let config: gateway::config::Config =
-        layers::load("gateway", gateway::config::DEFAULTS, arguments.config.as_deref())?;
-    telemetry::init(&config.log)?;
-    gateway::run(config, Shutdown::by_signal()?).await
+    process::run("gateway", async {
+        let config: gateway::config::Config =
+            layers::load("gateway", gateway::config::DEFAULTS, arguments.config.as_deref())?;
+        telemetry::init(&config.log)?;
+        gateway::run(config, Shutdown::by_signal()?).await
+    })
+    .await
 }

@@ -10,6 +10,7 @@ pub mod clickhouse;
 pub mod clock;
 pub mod config;
 pub mod kafka;
+pub mod process;
 pub mod rules;
 pub mod shutdown;
 pub mod telemetry;

@@ -1,9 +1,11 @@
 //! The simulator as a program: settings from file, environment and command line, a report at the end.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::Parser;
 use runtime::shutdown::Shutdown;
+use runtime::{process, telemetry};
 use simulator::Config;
 use simulator::config::Spread;
 
@@ -73,12 +75,15 @@ fn set<T>(setting: &mut T, argument: Option<T>) {
 }
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let mut config = Config::load(arguments.config.as_deref())?;
-    arguments.lay_over(&mut config);
-    runtime::telemetry::init(&config.log)?;
-    let report = simulator::run(config, Shutdown::by_signal()?).await?;
-    eprintln!("{report}");
-    Ok(())
+    process::run("simulator", async {
+        let mut config = Config::load(arguments.config.as_deref())?;
+        arguments.lay_over(&mut config);
+        telemetry::init(&config.log)?;
+        let report = simulator::run(config, Shutdown::by_signal()?).await?;
+        eprintln!("{report}");
+        Ok(())
+    })
+    .await
 }
