@@ -28,15 +28,32 @@ pub fn rules(config: &Config) -> anyhow::Result<(u16, Rules)> {
 pub async fn run(config: &Config, dry_run: bool) -> anyhow::Result<Vec<String>> {
     let (epoch, rules) = rules(config)?;
     let mut lines = topics(config, &rules, dry_run).await?;
-    let store = Store::connect(&config.clickhouse).await.context("ClickHouse")?;
     let keep = (rules.keep_minute_days, rules.keep_hour_days);
-    let applied = schema::provision(&store, &config.schema, keep, dry_run).await.context("schema")?;
-    let has_tables = !dry_run || applied.is_empty();
-    lines.extend(applied);
+    let mut has_tables = true;
+    for node in nodes(config) {
+        let store = Store::connect(&node).await.with_context(|| format!("ClickHouse at {}", node.url))?;
+        let applied = schema::provision(&store, &config.schema, keep, dry_run).await;
+        let applied = applied.with_context(|| format!("schema at {}", node.url))?;
+        has_tables &= !dry_run || applied.is_empty();
+        lines.extend(applied.into_iter().map(|line| match config.schema.nodes.len() {
+            0 => line,
+            _ => format!("{line} at {}", node.url),
+        }));
+    }
     if has_tables {
+        let store = Store::connect(&config.clickhouse).await.context("ClickHouse")?;
         lines.extend(write_rules(&store, epoch, &rules, dry_run).await?);
     }
     Ok(lines)
+}
+
+/// Every node whose tables are made one by one: all of a cluster without replicas, else the one that is talked to.
+fn nodes(config: &Config) -> Vec<runtime::clickhouse::Config> {
+    let own = &config.clickhouse;
+    match config.schema.nodes.as_slice() {
+        [] => vec![own.clone()],
+        nodes => nodes.iter().map(|url| runtime::clickhouse::Config { url: url.clone(), ..own.clone() }).collect(),
+    }
 }
 
 async fn topics(config: &Config, rules: &Rules, dry_run: bool) -> anyhow::Result<Vec<String>> {

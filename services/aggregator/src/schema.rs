@@ -20,6 +20,11 @@ const FILES: [(u16, &str, &str); 3] = [
 pub struct Config {
     /// Name of the ClickHouse cluster; empty for a single node.
     pub cluster: String,
+    /// Whether the cluster's tables are replicated, by Keeper, which then also takes statements to every node.
+    pub replicated: bool,
+    /// Addresses of all nodes of a cluster without replicas: each is given its tables by itself.
+    #[serde(default)]
+    pub nodes: Vec<String>,
 }
 
 /// Why the schema cannot be used.
@@ -47,11 +52,15 @@ struct Applied {
 /// A statement for one form of the schema.
 struct Form<'a> {
     cluster: &'a str,
+    replicated: bool,
     cells: &'a str,
     figures: &'a str,
     minute_ttl_days: u32,
     hour_ttl_days: u32,
 }
+
+/// The shard of a row: versions of a cell merge within a shard only, so a source is whole on one.
+const BY_SOURCE: &str = "epoch + p";
 
 impl Form<'_> {
     /// The statements of a file: in the cluster form each table is a local one and a distributed one over it.
@@ -61,29 +70,35 @@ impl Form<'_> {
         bare.split(";\n").map(str::trim).filter(|sql| !sql.is_empty()).flat_map(|sql| self.expand(sql)).collect()
     }
 
+    /// What follows a name where a statement has to reach every node.
+    fn on_cluster(&self) -> String {
+        if self.replicated { format!(" ON CLUSTER {}", self.cluster) } else { String::new() }
+    }
+
     fn expand(&self, sql: &str) -> Vec<String> {
-        let on_cluster = if self.cluster.is_empty() { String::new() } else { format!(" ON CLUSTER {}", self.cluster) };
+        let on_cluster = self.on_cluster();
         let sql = sql
             .replace("{minute_ttl_days}", &self.minute_ttl_days.to_string())
             .replace("{hour_ttl_days}", &self.hour_ttl_days.to_string());
-        let sql = replace_each(&sql, "{engine ", |engine| match self.cluster {
-            "" => engine.to_owned(),
-            _ => format!("Replicated{engine}('/clickhouse/tables/{{shard}}/{{database}}/{{table}}', '{{replica}}')"),
+        let sql = replace_each(&sql, "{engine ", |engine| match self.replicated {
+            false => engine.to_owned(),
+            true => format!("Replicated{engine}('/clickhouse/tables/{{shard}}/{{database}}/{{table}}', '{{replica}}')"),
         });
         let definer = " DEFINER = CURRENT_USER SQL SECURITY DEFINER";
         let sql = replace_each(&sql, "{view ", |name| format!("{}.{name}{on_cluster}{definer}", self.figures));
         let mut table = None;
         let local = replace_each(&sql, "{table ", |name| {
-            table = Some(name.to_owned());
+            let (name, key) = name.split_once(" by ").unwrap_or((name, BY_SOURCE));
+            table = Some((name.to_owned(), key.to_owned()));
             let prefix = if self.cluster.is_empty() { "" } else { "local_" };
             format!("{}.{prefix}{name}{on_cluster}", self.cells)
         });
         let mut statements = vec![local.replace("{cells}", self.cells).replace("{figures}", self.figures)];
-        if let (Some(name), false) = (table, self.cluster.is_empty()) {
+        if let (Some((name, key)), false) = (table, self.cluster.is_empty()) {
             let (cells, cluster) = (self.cells, self.cluster);
             statements.push(format!(
                 "CREATE TABLE {cells}.{name}{on_cluster} AS {cells}.local_{name} ENGINE = Distributed({cluster}, {cells}, \
-                 local_{name}, cityHash64(log, epoch, p))"
+                 local_{name}, {key})"
             ));
         }
         statements
@@ -122,6 +137,7 @@ pub async fn provision(
     }
     let form = Form {
         cluster: &config.cluster,
+        replicated: config.replicated && !config.cluster.is_empty(),
         cells,
         figures,
         minute_ttl_days: u32::from(keep_days.0) + 1,
@@ -188,14 +204,13 @@ async fn applied(store: &Store) -> Result<Vec<Applied>, Error> {
 }
 
 async fn create_databases(store: &Store, form: &Form<'_>) -> Result<(), Error> {
-    let on_cluster = if form.cluster.is_empty() { String::new() } else { format!(" ON CLUSTER {}", form.cluster) };
+    let on_cluster = form.on_cluster();
     for database in [form.cells, form.figures] {
         store.execute("creating a database", &format!("CREATE DATABASE IF NOT EXISTS {database}{on_cluster}")).await?;
     }
-    let engine = if form.cluster.is_empty() {
-        "MergeTree".to_owned()
-    } else {
-        "ReplicatedMergeTree('/clickhouse/tables/all/{database}/{table}', '{shard}-{replica}')".to_owned()
+    let engine = match form.replicated {
+        false => "MergeTree".to_owned(),
+        true => "ReplicatedMergeTree('/clickhouse/tables/all/{database}/{table}', '{shard}-{replica}')".to_owned(),
     };
     let sql = format!(
         "CREATE TABLE {{cells}}.schema_applied{on_cluster} (number UInt16, text String, facts Array(String), applied_at \
@@ -229,15 +244,17 @@ async fn facts(store: &Store) -> Result<Vec<String>, Error> {
 mod tests {
     use super::*;
 
-    fn form(cluster: &'static str) -> Form<'static> {
-        Form { cluster, cells: "c", figures: "f", minute_ttl_days: 10, hour_ttl_days: 397 }
+    fn form(cluster: &'static str, replicated: bool) -> Form<'static> {
+        Form { cluster, replicated, cells: "c", figures: "f", minute_ttl_days: 10, hour_ttl_days: 397 }
     }
 
+    const FORMS: [(&str, bool); 3] = [("", false), ("main", false), ("main", true)];
+
     #[test]
-    fn both_forms_leave_no_placeholder_open() {
-        for cluster in ["", "main"] {
+    fn all_forms_leave_no_placeholder_open() {
+        for (cluster, replicated) in FORMS {
             for (_, name, text) in FILES {
-                for statement in form(cluster).statements(text) {
+                for statement in form(cluster, replicated).statements(text) {
                     let open = statement.replace("{shard}", "").replace("{replica}", "");
                     let open = open.replace("{database}", "").replace("{table}", "");
                     assert!(!open.contains('{'), "{name}: {statement}");
@@ -248,11 +265,33 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_has_a_replicated_table_and_a_distributed_one_over_it() {
-        let statements = form("main").statements(FILES[0].2);
-        assert_eq!(statements.len(), 2 * form("").statements(FILES[0].2).len());
-        assert!(statements[0].starts_with("CREATE TABLE c.local_unmerged_minute ON CLUSTER main"));
-        assert!(statements[0].contains("ReplicatedAggregatingMergeTree("));
-        assert!(statements[1].contains("Distributed(main, c, local_unmerged_minute, cityHash64(log, epoch, p))"));
+    fn a_cluster_has_a_local_table_and_a_distributed_one_over_it_each_with_its_key() {
+        for replicated in [false, true] {
+            let statements = form("main", replicated).statements(FILES[0].2);
+            assert_eq!(statements.len(), 2 * form("", false).statements(FILES[0].2).len());
+            let on_cluster = if replicated { " ON CLUSTER main" } else { "" };
+            assert!(statements[0].starts_with(&format!("CREATE TABLE c.local_unmerged_minute{on_cluster} (")));
+            assert_eq!(statements[0].contains("ReplicatedAggregatingMergeTree("), replicated);
+            assert!(statements[1].contains("Distributed(main, c, local_unmerged_minute, epoch + p)"));
+        }
+        let other =
+            form("main", false).statements("CREATE TABLE {table t by cityHash64(a)} (a String) ENGINE = Null;\n");
+        assert!(other[0].starts_with("CREATE TABLE c.local_t (a"), "{other:?}");
+        assert!(other[1].ends_with("Distributed(main, c, local_t, cityHash64(a))"), "{other:?}");
+        assert!(
+            form("", false).statements("CREATE TABLE {table t by a} (a UInt8);\n")[0].starts_with("CREATE TABLE c.t (")
+        );
+    }
+
+    #[test]
+    fn a_table_without_a_source_says_what_it_is_sharded_by() {
+        for (_, name, text) in FILES {
+            for statement in text.split(";\n").filter(|sql| sql.contains("{table ")) {
+                let inside = statement.split("{table ").nth(1).and_then(|rest| rest.split('}').next());
+                let by_source = !inside.expect("a placeholder is closed").contains(" by ");
+                let has_source = statement.contains("epoch UInt16") && statement.contains(" p UInt16");
+                assert!(!by_source || has_source, "{name}: {{table NAME by EXPRESSION}} is needed: {statement}");
+            }
+        }
     }
 }

@@ -61,6 +61,8 @@ impl Config {
 pub struct Grpc {
     /// Address and port; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Whether further collectors of this machine listen there too.
+    pub shared: bool,
     /// Calls of one connection at once.
     pub calls_per_connection_max: u32,
     /// The longest that a call may take until its answer begins, milliseconds.

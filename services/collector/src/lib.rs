@@ -76,7 +76,10 @@ pub async fn start(config: Config, shutdown: Shutdown) -> anyhow::Result<Running
     let metrics = metrics::Metrics::new(&mut registry, boot);
     let health = Health::default();
     let admin = admin::start(&config.admin, registry, health.clone(), shutdown.clone()).await?;
-    let listener = admin::bind(config.grpc.listen, "grpc.listen").await?;
+    let listener = match config.grpc.shared {
+        true => admin::bind_shared(config.grpc.listen, "grpc.listen")?,
+        false => admin::bind(config.grpc.listen, "grpc.listen").await?,
+    };
     let grpc = listener.local_addr()?;
 
     let catalogue = Catalogue::embedded();

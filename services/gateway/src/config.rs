@@ -41,6 +41,8 @@ pub struct Config {
 pub struct Http {
     /// Address and port; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Whether further gateways of this machine listen there too.
+    pub shared: bool,
     /// Connections that are not sockets.
     pub connections_max: usize,
     /// Longest time for the head of a request, milliseconds.

@@ -53,6 +53,7 @@ pub fn router(site: Arc<Site>) -> Router {
         .route("/wall", get(pages::wall))
         .route("/about-the-data", get(pages::about))
         .route("/assets/{name}", get(pages::asset))
+        .route("/health", get(pages::health))
         .nest("/api/v1", api)
         .fallback(pages::nowhere)
         .with_state(Arc::clone(&site))

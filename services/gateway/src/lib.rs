@@ -62,11 +62,14 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<()> {
     let mut registry = Registry::default();
     let metrics = Metrics::register(&mut registry);
     let health = Health::default();
-    let http = admin::bind(config.http.listen, "http.listen").await?;
+    let http = match config.http.shared {
+        true => admin::bind_shared(config.http.listen, "http.listen")?,
+        false => admin::bind(config.http.listen, "http.listen").await?,
+    };
     let http_address = http.local_addr()?;
     let (last, until_last) = Shutdown::by_hand();
     let admin_address = admin::start(&config.admin, registry, health.clone(), until_last.clone()).await?;
-    let site = assemble(&config, &metrics, &shutdown)?;
+    let site = assemble(&config, &metrics, &health, &shutdown)?;
     Listening { service: "gateway", http: Some(http_address), admin: Some(admin_address), ..Listening::default() }
         .announce();
 
@@ -108,7 +111,7 @@ struct Assembled {
     stores: Arc<Stores>,
 }
 
-fn assemble(config: &Config, metrics: &Metrics, shutdown: &Shutdown) -> anyhow::Result<Assembled> {
+fn assemble(config: &Config, metrics: &Metrics, health: &Health, shutdown: &Shutdown) -> anyhow::Result<Assembled> {
     let catalogue = Catalogue::embedded();
     let number = |id: &str| catalogue.service_by_id(id).map(|service| service.number);
     let (_, rules) = runtime::rules::load(config.rules.file.as_deref(), number)?;
@@ -126,6 +129,7 @@ fn assemble(config: &Config, metrics: &Metrics, shutdown: &Shutdown) -> anyhow::
         history: History::new(Arc::clone(&stores)),
         door: Door::new(Arc::clone(&hub), config.live.clone(), shutdown.clone()),
         metrics: metrics.clone(),
+        health: health.clone(),
         labels: Labels { simulated: config.show.simulated, open_government_data: config.show.open_government_data },
         rules: RulesInForce {
             late_after_days: (rules.late_ms / DAY_MS) as u32,

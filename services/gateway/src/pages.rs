@@ -95,6 +95,17 @@ pub async fn asset(State(site): Shared, Path(name): Path<String>, headers: Heade
     site.held.get_or(&format!("/assets/{name}"), make).answer(&headers, views::assets::CACHE_CONTROL)
 }
 
+/// `/health`: whether the gateway can do its work, in words if not; for screens that reload and for balancers, which do
+/// not reach the admin port.
+pub async fn health(State(site): Shared) -> Response {
+    let (status, words) = match site.health.reason() {
+        None => (StatusCode::OK, "ready\n".to_owned()),
+        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
+    };
+    let kind = "text/plain; charset=utf-8";
+    (status, [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-store")], words).into_response()
+}
+
 /// Every other address.
 pub async fn nowhere(State(site): Shared) -> Response {
     not_found(&site, "page at this address")

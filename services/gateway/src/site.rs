@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use runtime::admin::Health;
 use views::figures::Context;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -45,6 +46,8 @@ pub struct Site {
     pub door: Arc<Door>,
     /// Of the service.
     pub metrics: Metrics,
+    /// Whether the gateway can do its work.
+    pub health: Health,
     /// What is said about the data.
     pub labels: Labels,
     /// For the page about the data.

@@ -11,7 +11,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use prometheus_client::registry::Registry;
 use serde::Deserialize;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use crate::shutdown::Shutdown;
 
@@ -22,6 +22,9 @@ pub struct Config {
     /// Address and port; port 0 takes a free one.
     pub listen: SocketAddr,
 }
+
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 1_024;
 
 /// Whether the service can do its work, in words if not. Cloning gives another handle to the same state.
 #[derive(Debug, Clone)]
@@ -99,6 +102,22 @@ pub async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListe
     TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}; change {setting}"))
 }
 
+/// Binds a port that further processes of the same user may bind too: the kernel deals new connections out among them,
+/// and one that ends leaves the port to the others. Who asks for it must ask in every process.
+///
+/// # Errors
+/// If the port is taken by somebody who does not share it, or not allowed.
+pub fn bind_shared(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
+    let bound = || -> std::io::Result<TcpListener> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        socket.set_reuseport(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    bound().with_context(|| format!("cannot share {address}; change {setting}"))
+}
+
 type Shared = State<Arc<(Registry, Health)>>;
 
 async fn ready(State(state): Shared) -> impl IntoResponse {
@@ -116,5 +135,24 @@ async fn metrics(State(state): Shared) -> impl IntoResponse {
             (StatusCode::OK, [(header::CONTENT_TYPE, kind)], text)
         }
         Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, [(header::CONTENT_TYPE, "text/plain")], String::new()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_shared_port_is_shared_with_who_asks_for_it_and_with_nobody_else() {
+        let first = bind_shared("127.0.0.1:0".parse().expect("an address"), "x").expect("bound");
+        let address = first.local_addr().expect("an address");
+        let second = bind_shared(address, "x").expect("shared");
+        let refused = bind(address, "http.listen").await.expect_err("not shared").to_string();
+        assert!(refused.contains("http.listen"), "{refused}");
+        // The one that is left takes every connection.
+        drop(first);
+        let connected = tokio::net::TcpStream::connect(address).await.expect("connected");
+        let (_, peer) = second.accept().await.expect("accepted");
+        assert_eq!(peer, connected.local_addr().expect("an address"));
     }
 }

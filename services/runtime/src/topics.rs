@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::time::{DAY_MS, HOUR_MS};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use serde::Deserialize;
 
 use crate::kafka;
@@ -172,7 +172,12 @@ impl Admin {
     /// Number of partitions; `None` if there is no such topic.
     fn partitions(&self, name: &str) -> Result<Option<i32>, Error> {
         let all = self.client.inner().fetch_metadata(None, PATIENCE).map_err(Error::Kafka)?;
-        let topic = all.topics().iter().find(|topic| topic.name() == name && topic.error().is_none());
-        Ok(topic.map(|topic| i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX)))
+        let Some(topic) = all.topics().iter().find(|topic| topic.name() == name) else { return Ok(None) };
+        match topic.error().map(RDKafkaErrorCode::from) {
+            None => Ok(Some(i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX))),
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition) => Ok(None),
+            // A leader being elected, an answer in the middle of a broker's start: not missing, only not known now.
+            Some(code) => Err(Error::Kafka(KafkaError::MetadataFetch(code))),
+        }
     }
 }

@@ -32,6 +32,19 @@ async fn pages_and_their_twins_answer_before_anything_is_counted() {
 }
 
 #[tokio::test]
+async fn health_says_whether_and_why_not() {
+    let server = Server::start().await;
+    let (status, head, body) = server.get("/health").await;
+    assert_eq!((status, body.as_str()), (503, "starting\n"));
+    assert!(head.contains("cache-control: no-store"), "{head}");
+    server.health.ready();
+    assert_eq!(server.get("/health").await.0, 200);
+    server.health.not_ready("stopping");
+    let (status, _, body) = server.get("/health").await;
+    assert_eq!((status, body.as_str()), (503, "stopping\n"));
+}
+
+#[tokio::test]
 async fn a_page_and_its_twin_show_the_same_figure() {
     let server = Server::start().await;
     server.completed(1_234);

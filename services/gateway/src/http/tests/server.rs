@@ -12,6 +12,7 @@ use domain::time::Period;
 use futures::{SinkExt as _, StreamExt as _};
 use prometheus_client::registry::Registry;
 use proto::{Pack, PackedCell};
+use runtime::admin::Health;
 use runtime::shutdown::{Shutdown, Trigger};
 use serde_json::Value as Json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -38,6 +39,7 @@ pub(super) struct Server {
     pub(super) address: SocketAddr,
     pub(super) world: Arc<World>,
     pub(super) door: Arc<Door>,
+    pub(super) health: Health,
     pub(super) trigger: Trigger,
     pub(super) last: Trigger,
 }
@@ -59,11 +61,13 @@ impl Server {
         let world = Arc::new(World::new(Catalogue::embedded(), Vec::new(), runtime::clock::now_ms()));
         let hub = Hub::new(Arc::clone(&world), metrics.clone(), true, 1);
         let door = Door::new(Arc::clone(&hub), config.live.clone(), shutdown.clone());
+        let health = Health::default();
         let site = Site {
             world: Arc::clone(&world),
             history: History::new(Arc::new(Stores::new(config.clickhouse.clone()))),
             door: Arc::clone(&door),
             metrics,
+            health: health.clone(),
             labels: Labels { simulated: true, open_government_data: true },
             rules: RulesInForce { late_after_days: 7, future_minutes: 5, minutes_kept_days: 9 },
             held: Held::default(),
@@ -72,7 +76,7 @@ impl Server {
         let address = listener.local_addr().unwrap();
         tokio::spawn(serve(listener, router(Arc::new(site)), config.http, shutdown));
         tokio::spawn(hub.write(0, until_last));
-        Self { address, world, door, trigger, last }
+        Self { address, world, door, health, trigger, last }
     }
 
     /// Puts in a pack in which the service has completed so many today, this hour and this minute.
