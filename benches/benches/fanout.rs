@@ -279,6 +279,7 @@ async fn serve_gateway() -> Result<(), Failure> {
         history: History::new(Arc::new(Stores::new(config.clickhouse))),
         door: Door::new(Arc::clone(&hub), config.live.clone(), shutdown.clone()),
         metrics,
+        health: runtime::admin::Health::default(),
         labels: Labels { simulated: true, open_government_data: true },
         rules: RulesInForce { late_after_days: 7, future_minutes: 5, minutes_kept_days: 9 },
         held: Held::default(),
