@@ -3,11 +3,15 @@
 CARGO ?= cargo
 BIN := $(or $(CARGO_TARGET_DIR),target)/release
 
-.PHONY: run test bench check clean-data build needs
+.PHONY: run cluster test bench check clean-data build needs
 
 # The whole stack on this machine, until Ctrl-C. `exec`: when make is killed, `dev` notices.
 run: build
 	@exec $(BIN)/dev run
+
+# The same as a cluster: three brokers, two shards, two of each service.
+cluster: build
+	@exec $(BIN)/dev run --cluster
 
 # Every test, the end-to-end ones against real servers on free ports included.
 test: build

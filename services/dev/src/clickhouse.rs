@@ -192,11 +192,13 @@ impl Own {
 
     fn spec(&self) -> Result<Spec> {
         let log = self.dir.join("clickhouse.log");
+        let folder = self.dir.file_name().map(|name| name.to_string_lossy().into_owned());
+        let name = folder.filter(|name| name.starts_with("clickhouse-")).unwrap_or_else(|| "ClickHouse".to_owned());
         let text = |path: &Path| path.display().to_string();
         let Options { http_port, tcp_port, memory_mb } = self.options;
         let mut spec = match &self.program {
             Program::Library(library) => {
-                let mut spec = Spec::new("ClickHouse", &bins::dev()?, &log);
+                let mut spec = Spec::new(&name, &bins::dev()?, &log);
                 spec.arguments = vec!["clickhouse-server".into(), "--library".into(), text(library)];
                 spec.arguments.extend(["--path".into(), text(&self.dir)]);
                 spec.arguments.extend(["--http-port".into(), http_port.to_string()]);
@@ -207,7 +209,7 @@ impl Own {
                 spec
             }
             Program::Binary(binary) => {
-                let mut spec = Spec::new("ClickHouse", binary, &log);
+                let mut spec = Spec::new(&name, binary, &log);
                 let file = format!("--config-file={}", text(&config::server_file(&self.dir)));
                 spec.arguments = vec!["server".into(), file];
                 spec

@@ -91,6 +91,43 @@ pub(crate) fn prepare(dir: &Path, options: Options) -> Result<String> {
     Ok(password)
 }
 
+/// The name of the cluster that the servers of [`join`] are.
+pub(crate) const CLUSTER: &str = "shards";
+
+/// Makes servers with data in these folders, each a shard, one cluster: they have one password and each knows all.
+/// Called before they are started; needs their ports of the native protocol.
+///
+/// # Errors
+/// When a file cannot be read or written.
+pub(crate) fn join(shards: &[(PathBuf, u16)]) -> Result<()> {
+    let mut shared = None;
+    let mut remote = String::new();
+    for (dir, port) in shards {
+        fs::create_dir_all(dir).doing(|| format!("making {}", dir.display()))?;
+        let own = dir.join("app.password");
+        let password = match &shared {
+            None => shared.insert(password(&own)?).clone(),
+            Some(shared) => write_private(&own, shared).map(|()| shared.clone())?,
+        };
+        remote += &format!(
+            "    <shard><internal_replication>true</internal_replication><replica><host>127.0.0.1</host>\
+             <port>{port}</port><user>{USER}</user><password>{password}</password></replica></shard>\n"
+        );
+    }
+    let text = format!(
+        "<clickhouse>\n  <remote_servers><{CLUSTER}>\n{remote}  </{CLUSTER}></remote_servers>\n</clickhouse>\n"
+    );
+    // Beside each of the two files of settings, whichever is used: the server lays it over them.
+    for (dir, _) in shards {
+        for beside in [library_file(dir), server_file(dir)] {
+            let folder = beside.with_extension("d");
+            fs::create_dir_all(&folder).doing(|| format!("making {}", folder.display()))?;
+            write_private(&folder.join("cluster.xml"), &text)?;
+        }
+    }
+    Ok(())
+}
+
 fn password(path: &Path) -> Result<String> {
     let read = || fs::read_to_string(path).map(|text| text.trim().to_owned());
     match read() {

@@ -1,5 +1,5 @@
 //! One real Kafka broker on this machine: KRaft, broker and controller in one process, loopback
-//! only, plain text.
+//! only, plain text; alone, or one of three that replicate everything.
 //!
 //! It keeps what it acknowledged through kill -9 and starts again on the same ports and data.
 //! It never creates a topic: that is `aggregator provision`'s, or a test's.
@@ -30,7 +30,25 @@ pub struct Options {
     pub controller_port: u16,
     /// The largest heap, in megabytes.
     pub heap_mb: u32,
+    /// Its place in a cluster; `None` when it is alone.
+    pub place: Option<Place>,
 }
+
+/// How many brokers a cluster has.
+pub const BROKERS: usize = 3;
+
+/// A broker's place in a cluster of [`BROKERS`].
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    /// Which one it is, from 1.
+    pub number: usize,
+    /// The controller ports of all, in order.
+    pub controllers: [u16; BROKERS],
+}
+
+/// The cluster of three keeps one id: each folder is formatted by itself, and one that was emptied
+/// must be let in again.
+const CLUSTER_ID: &str = "dGhyZWUtb24tb25lLW1hYw";
 
 /// A broker: one of ours, or one that is there already.
 #[derive(Debug)]
@@ -130,7 +148,7 @@ impl Own {
         let data = self.dir.join("data");
         fs::create_dir_all(&self.dir).doing(|| format!("making {}", self.dir.display()))?;
         if !data.join("meta.properties").exists() {
-            self.installation.format(&data)?;
+            self.installation.format(&data, &meta_properties(self.options))?;
         }
         let write =
             |name: &str, text: &str| fs::write(self.dir.join(name), text).doing(|| format!("writing {name} for Kafka"));
@@ -139,7 +157,8 @@ impl Own {
     }
 
     fn spec(&self) -> Spec {
-        let mut spec = Spec::new("Kafka", self.installation.java(), &self.dir.join("kafka.log"));
+        let name = self.options.place.map_or_else(|| "Kafka".to_owned(), |place| format!("Kafka {}", place.number));
+        let mut spec = Spec::new(&name, self.installation.java(), &self.dir.join("kafka.log"));
         spec.arguments = self.installation.arguments(&self.dir, self.options.heap_mb);
         spec.arguments.push("kafka.Kafka".into());
         spec.arguments.push(self.dir.join("server.properties").display().to_string());
@@ -167,37 +186,46 @@ appender.err.layout.type = PatternLayout
 appender.err.layout.pattern = %d{ISO8601} %p %c{1}: %m%n
 ";
 
-/// The settings of the one-machine form. On a cluster durability comes from three replicas, and
-/// the short session is not used.
+/// The settings of the one-machine form; the short session in particular is for it alone. Three
+/// brokers hold everything three times and acknowledge what two have.
 pub(crate) fn server_properties(data: &Path, options: Options) -> String {
-    let Options { port, controller_port, .. } = options;
+    let Options { port, controller_port, place, .. } = options;
+    let (number, replicas, in_sync) = place.map_or((1, 1, 1), |place| (place.number, BROKERS, 2));
+    let voters: Vec<String> = match place {
+        None => vec![format!("1@127.0.0.1:{controller_port}")],
+        Some(place) => (1..).zip(place.controllers).map(|(n, port)| format!("{n}@127.0.0.1:{port}")).collect(),
+    };
     format!(
         "process.roles=broker,controller\n\
-         node.id=1\n\
+         node.id={number}\n\
          listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}\n\
          advertised.listeners=PLAINTEXT://127.0.0.1:{port}\n\
          controller.listener.names=CONTROLLER\n\
-         controller.quorum.voters=1@127.0.0.1:{controller_port}\n\
-         log.dirs={}\n\
+         controller.quorum.voters={voters}\n\
+         log.dirs={data}\n\
          auto.create.topics.enable=false\n\
+         default.replication.factor={replicas}\n\
+         min.insync.replicas={in_sync}\n\
          offsets.topic.num.partitions=4\n\
-         offsets.topic.replication.factor=1\n\
+         offsets.topic.replication.factor={replicas}\n\
          transaction.state.log.num.partitions=4\n\
-         transaction.state.log.replication.factor=1\n\
-         transaction.state.log.min.isr=1\n\
-         share.coordinator.state.topic.replication.factor=1\n\
-         share.coordinator.state.topic.min.isr=1\n\
+         transaction.state.log.replication.factor={replicas}\n\
+         transaction.state.log.min.isr={in_sync}\n\
+         share.coordinator.state.topic.replication.factor={replicas}\n\
+         share.coordinator.state.topic.min.isr={in_sync}\n\
          group.initial.rebalance.delay.ms=0\n\
          log.cleaner.threads=1\n\
          log.cleaner.dedupe.buffer.size=4194304\n\
          # After kill -9 a broker is let in again once its former session has lapsed.\n\
          broker.session.timeout.ms=1500\n\
          broker.heartbeat.interval.ms=300\n",
-        data.display()
+        voters = voters.join(","),
+        data = data.display()
     )
 }
 
 /// The `meta.properties` of a fresh data folder.
-pub(crate) fn meta_properties() -> String {
-    format!("node.id=1\ndirectory.id={}\nversion=1\ncluster.id={}\n", id(), id())
+pub(crate) fn meta_properties(options: Options) -> String {
+    let (number, cluster) = options.place.map_or_else(|| (1, id()), |place| (place.number, CLUSTER_ID.to_owned()));
+    format!("node.id={number}\ndirectory.id={}\nversion=1\ncluster.id={cluster}\n", id())
 }

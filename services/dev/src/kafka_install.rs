@@ -79,11 +79,11 @@ impl Installation {
         arguments
     }
 
-    /// Makes an empty data folder of a cluster of its own.
+    /// Makes an empty data folder with this `meta.properties`.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn format(&self, data: &Path) -> Result<()> {
+    pub fn format(&self, data: &Path, meta: &str) -> Result<()> {
         let metadata = data.join(METADATA);
         fs::create_dir_all(&metadata).doing(|| format!("making {}", metadata.display()))?;
         for file in fs::read_dir(&self.template).doing(|| self.template.display().to_string())?.flatten() {
@@ -91,11 +91,12 @@ impl Installation {
             fs::copy(file.path(), &to).doing(|| format!("writing {}", to.display()))?;
         }
         // Written last: it is what says that the folder is complete.
-        fs::write(data.join("meta.properties"), meta_properties()).doing(|| "writing meta.properties".into())
+        fs::write(data.join("meta.properties"), meta).doing(|| "writing meta.properties".into())
     }
 
     fn make_template(&self, into: &Path) -> Result<()> {
-        let work = Workshop::new(&self.entry, Options { port: 9092, controller_port: 9093, heap_mb: 320 })?;
+        let work =
+            Workshop::new(&self.entry, Options { port: 9092, controller_port: 9093, heap_mb: 320, place: None })?;
         let mut command = Command::new(&self.java);
         command.args(self.arguments(&work.dir, 320)).arg("-XX:TieredStopAtLevel=1");
         command.args(["kafka.tools.StorageTool", "format", "-t", &id(), "-c"]).arg(work.properties());
@@ -110,9 +111,9 @@ impl Installation {
     fn record_archive(&self, into: &Path) -> Result<()> {
         let started = begin("Kafka: recording a class archive for faster starts");
         let ports = ports::free(2)?;
-        let options = Options { port: ports[0], controller_port: ports[1], heap_mb: 320 };
+        let options = Options { port: ports[0], controller_port: ports[1], heap_mb: 320, place: None };
         let work = Workshop::new(&self.entry, options)?;
-        self.format(&work.dir.join("data"))?;
+        self.format(&work.dir.join("data"), &meta_properties(options))?;
         let archive = into.join("classes.jsa");
         let mut spec = Spec::new("Kafka", &self.java, &work.dir.join("kafka.log"));
         spec.arguments = vec![format!("-XX:ArchiveClassesAtExit={}", archive.display())];

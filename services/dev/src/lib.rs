@@ -13,6 +13,7 @@ pub mod cache;
 pub mod child;
 pub mod clickhouse;
 mod clickhouse_config;
+pub mod cluster;
 pub mod engine;
 pub mod error;
 pub mod fetch;

@@ -20,7 +20,11 @@ enum Command {
     /// Start Kafka, ClickHouse and all services, and stop them with Ctrl-C. SIMULATOR=off leaves the
     /// simulator out, RATE sets its events a second, PP_DATA the folder for the data; KAFKA_BROKERS
     /// and CLICKHOUSE_URL (with CLICKHOUSE_USER and CLICKHOUSE_PASSWORD) name servers to use instead.
-    Run,
+    Run {
+        /// Three brokers that replicate, two ClickHouse shards, two of each service that share their address.
+        #[arg(long)]
+        cluster: bool,
+    },
     /// Forget the data of all runs.
     CleanData,
     /// Fetch Kafka and ClickHouse into the cache, checking every file.
@@ -71,9 +75,9 @@ fn main() -> ExitCode {
 
 fn obey(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Run => {
+        Command::Run { cluster } => {
             fetch::servers(&Cache::open()?)?;
-            run::run(&Plan::from_env(&run::data_folder()?)?)?;
+            run::run(&Plan::from_env(&run::data_folder()?, cluster)?)?;
         }
         Command::CleanData => run::clean_data(&run::data_folder()?)?,
         Command::Fetch { tests } => {

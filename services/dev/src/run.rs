@@ -22,6 +22,7 @@ use stop::Stop;
 use supervise::{Member, Supervisor};
 
 use crate::{
+    clickhouse::ClickHouse,
     error::{Doing as _, Error, Result},
     servers::Servers,
     service::{Service, run_to_end},
@@ -52,11 +53,20 @@ pub fn run(plan: &Plan) -> Result<()> {
     let logs = plan.data.join("logs");
     let environment = plan.environment(&mut servers);
     say("creating topics and tables that are missing");
-    run_to_end("aggregator", &["provision"], &pairs(&environment), &logs)?;
+    let provisioning = [environment.clone(), plan.instance(&mut servers, "aggregator", 1, None)].concat();
+    run_to_end("aggregator", &["provision"], &pairs(&provisioning), &logs)?;
     let mut services = Vec::new();
     for name in ["collector", "aggregator", "gateway"] {
-        say(&format!("starting {name}"));
-        services.push(Service::spawn(name, &pairs(&environment), &logs)?);
+        let mut address = None;
+        for number in 1..=plan.instances() {
+            let told = [environment.clone(), plan.instance(&mut servers, name, number, address)].concat();
+            let instance = if plan.instances() > 1 { format!("{name}-{number}") } else { name.to_owned() };
+            say(&format!("starting {instance}"));
+            let service = Service::spawn_as(name, &instance, &pairs(&told), &logs)?;
+            address =
+                address.or_else(|| ["grpc", "http"].iter().find_map(|port| service.addresses().get(*port).copied()));
+            services.push(service);
+        }
     }
     for service in &mut services {
         service.wait_ready(READY)?;
@@ -92,7 +102,13 @@ pub fn clean_data(data: &Path) -> Result<()> {
     }
     let _lock = lock(data)?;
     // Only what a run puts there: the folder may have been given by hand.
-    for name in ["kafka", "clickhouse", "logs", "departments.toml", "tokens.toml", "simulated"] {
+    let cluster = ["kafka-1", "kafka-2", "kafka-3", "clickhouse-1", "clickhouse-2"];
+    for name in ["kafka", "clickhouse"].into_iter().chain(cluster).chain([
+        "logs",
+        "departments.toml",
+        "tokens.toml",
+        "simulated",
+    ]) {
         let path = data.join(name);
         let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
         if let Err(source) = removed
@@ -118,7 +134,8 @@ fn pairs(environment: &[(String, String)]) -> Vec<(&str, &str)> {
 }
 
 fn addresses(plan: &Plan, services: &[Service], servers: &mut Servers) -> Value {
-    let web = services[2].http();
+    let first = |port: &str| services.iter().find_map(|service| service.addresses().get(port)).expect("one listens");
+    let web = first("http");
     let metrics: serde_json::Map<String, Value> = services
         .iter()
         .map(|service| (service.name().to_owned(), format!("http://{}/metrics", service.admin()).into()))
@@ -127,10 +144,10 @@ fn addresses(plan: &Plan, services: &[Service], servers: &mut Servers) -> Value 
         "overview": format!("http://{web}/"),
         "wallboard": format!("http://{web}/wall"),
         "live": format!("ws://{web}/live"),
-        "grpc": services[0].grpc().to_string(),
+        "grpc": first("grpc").to_string(),
         "metrics": metrics,
-        "kafka": servers.kafka().brokers(),
-        "clickhouse": servers.clickhouse().url(),
+        "kafka": servers.bootstrap(),
+        "clickhouse": servers.shards().iter().map(ClickHouse::url).collect::<Vec<_>>().join(","),
         "data": plan.data.display().to_string(),
     })
 }

@@ -1,15 +1,23 @@
-//! Kafka and ClickHouse together, as tests, benches and `dev run` use them.
+//! Kafka and ClickHouse together, as tests, benches and `dev run` use them: one of each, or three brokers and two shards.
 
-use std::{env, path::Path, thread};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    thread,
+};
 
 use crate::{
     cache::Cache,
     clickhouse::{self, ClickHouse, Program},
+    clickhouse_config::join,
     error::{Error, Result},
     fetch,
-    kafka::{self, Kafka},
+    kafka::{self, BROKERS, Kafka, Place},
     ports, tools,
 };
+
+/// How many ClickHouse servers a cluster has, each a shard.
+pub const SHARDS: usize = 2;
 
 /// What to start. The default is both servers on free ports with the memory they need for tests.
 #[derive(Debug, Clone)]
@@ -18,15 +26,17 @@ pub struct Options {
     pub kafka: Option<Server>,
     /// ClickHouse, if it is wanted.
     pub clickhouse: Option<Server>,
-    /// Kafka's port for clients and for its controller; free ones otherwise.
-    pub kafka_ports: Option<(u16, u16)>,
-    /// ClickHouse's port for HTTP; a free one otherwise.
+    /// Three brokers and two shards that know each other (`remote_servers` called `shards`) rather than one of each.
+    pub cluster: bool,
+    /// Kafka's port for clients, the next ones being those of further brokers; free ones otherwise.
+    pub kafka_port: Option<u16>,
+    /// ClickHouse's port for HTTP, the next one being that of the second shard; free ones otherwise.
     pub clickhouse_port: Option<u16>,
     /// Also open ClickHouse's native protocol, on a free port.
     pub clickhouse_tcp: bool,
-    /// Kafka's largest heap, in megabytes.
+    /// The largest heap of each broker, in megabytes.
     pub kafka_heap_mb: u32,
-    /// What ClickHouse may use altogether, in megabytes.
+    /// What each ClickHouse may use altogether, in megabytes.
     pub clickhouse_memory_mb: u32,
 }
 
@@ -49,7 +59,8 @@ impl Default for Options {
         Self {
             kafka: Some(Server::Own),
             clickhouse: Some(Server::Own),
-            kafka_ports: None,
+            cluster: false,
+            kafka_port: None,
             clickhouse_port: None,
             clickhouse_tcp: false,
             kafka_heap_mb: 320,
@@ -69,6 +80,12 @@ impl Options {
     #[must_use]
     pub fn clickhouse_only() -> Self {
         Self { kafka: None, ..Self::default() }
+    }
+
+    /// Three brokers and two shards, with the memory they need for tests.
+    #[must_use]
+    pub fn cluster() -> Self {
+        Self { cluster: true, kafka_heap_mb: 256, clickhouse_memory_mb: 768, ..Self::default() }
     }
 
     /// The default, but with the external servers that `KAFKA_BROKERS`, `CLICKHOUSE_URL`,
@@ -93,13 +110,13 @@ impl Options {
 /// matters to somebody in a hurry (nothing acknowledged is lost either way).
 #[derive(Debug)]
 pub struct Servers {
-    kafka: Option<Kafka>,
-    clickhouse: Option<ClickHouse>,
+    kafka: Vec<Kafka>,
+    clickhouse: Vec<ClickHouse>,
 }
 
 impl Servers {
     /// Starts what is wanted, side by side, on data in `dir`, fetching what is not in the cache
-    /// yet. Blocks for two to four seconds when everything is there.
+    /// yet. Blocks for two to four seconds when everything is there, for a cluster twice that.
     ///
     /// # Errors
     /// When something cannot be fetched or started.
@@ -113,66 +130,115 @@ impl Servers {
         })
     }
 
-    /// Kafka.
+    /// Kafka; in a cluster its first broker.
     ///
     /// # Panics
     /// When it was not asked for.
     pub fn kafka(&mut self) -> &mut Kafka {
-        self.kafka.as_mut().expect("Kafka was asked for")
+        self.kafka.first_mut().expect("Kafka was asked for")
     }
 
-    /// ClickHouse.
+    /// ClickHouse; in a cluster its first shard.
     ///
     /// # Panics
     /// When it was not asked for.
     pub fn clickhouse(&mut self) -> &mut ClickHouse {
-        self.clickhouse.as_mut().expect("ClickHouse was asked for")
+        self.clickhouse.first_mut().expect("ClickHouse was asked for")
     }
 
-    /// Stops both in order.
+    /// Every broker.
+    pub fn brokers(&mut self) -> &mut [Kafka] {
+        &mut self.kafka
+    }
+
+    /// Every shard.
+    pub fn shards(&mut self) -> &mut [ClickHouse] {
+        &mut self.clickhouse
+    }
+
+    /// What clients put into `bootstrap.servers`: every broker.
+    #[must_use]
+    pub fn bootstrap(&self) -> String {
+        self.kafka.iter().map(Kafka::brokers).collect::<Vec<_>>().join(",")
+    }
+
+    /// Stops all in order.
     pub fn stop(&mut self) {
         thread::scope(|scope| {
-            scope.spawn(|| self.kafka.as_mut().map(Kafka::stop));
-            scope.spawn(|| self.clickhouse.as_mut().map(ClickHouse::stop));
+            for broker in &mut self.kafka {
+                scope.spawn(|| broker.stop());
+            }
+            for shard in &mut self.clickhouse {
+                scope.spawn(|| shard.stop());
+            }
         });
     }
 }
 
-fn start_kafka(cache: &Cache, dir: &Path, options: &Options) -> Result<Option<Kafka>> {
+/// `first`, `first + 1`, …, or free ones.
+fn row(first: Option<u16>, count: usize) -> Result<Vec<u16>> {
+    first.map_or_else(|| ports::free(count), |first| Ok((first..).take(count).collect()))
+}
+
+fn start_kafka(cache: &Cache, dir: &Path, options: &Options) -> Result<Vec<Kafka>> {
     match &options.kafka {
-        None => Ok(None),
-        Some(Server::External { address, .. }) => Ok(Some(Kafka::external(address))),
+        None => Ok(Vec::new()),
+        Some(Server::External { address, .. }) => Ok(vec![Kafka::external(address)]),
         Some(Server::Own) => {
             let installation = fetch::kafka(cache)?;
-            let (port, controller_port) = match options.kafka_ports {
-                Some(ports) => ports,
-                None => ports::free(2).map(|ports| (ports[0], ports[1]))?,
-            };
-            let options = kafka::Options { port, controller_port, heap_mb: options.kafka_heap_mb };
-            Kafka::start(installation, &dir.join("kafka"), options).map(Some)
+            let count = if options.cluster { BROKERS } else { 1 };
+            let (client, controller) = (row(options.kafka_port, count)?, ports::free(count)?);
+            let all = <[u16; BROKERS]>::try_from(controller.as_slice()).ok();
+            // None is let in before most of them are there.
+            thread::scope(|scope| {
+                let starting: Vec<_> = (0..count)
+                    .map(|n| {
+                        let place = all.map(|controllers| Place { number: n + 1, controllers });
+                        let (port, controller_port) = (client[n], controller[n]);
+                        let options = kafka::Options { port, controller_port, heap_mb: options.kafka_heap_mb, place };
+                        let (installation, dir) = (installation.clone(), folder(dir, "kafka", n, count));
+                        scope.spawn(move || Kafka::start(installation, &dir, options))
+                    })
+                    .collect();
+                starting.into_iter().map(|broker| broker.join().expect("starting Kafka does not panic")).collect()
+            })
         }
     }
 }
 
-fn start_clickhouse(cache: &Cache, dir: &Path, options: &Options) -> Result<Option<ClickHouse>> {
+fn start_clickhouse(cache: &Cache, dir: &Path, options: &Options) -> Result<Vec<ClickHouse>> {
     match &options.clickhouse {
-        None => Ok(None),
+        None => Ok(Vec::new()),
         Some(Server::External { address, login }) => {
             let (user, password) = login.as_ref().ok_or(Error::External("ClickHouse"))?;
-            Ok(Some(ClickHouse::external(address, user, password)))
+            Ok(vec![ClickHouse::external(address, user, password)])
         }
         Some(Server::Own) => {
             let program = match tools::find("clickhouse") {
                 Some(binary) => Program::Binary(binary),
                 None => Program::Library(fetch::clickhouse(cache)?),
             };
-            let free = ports::free(2)?;
-            let options = clickhouse::Options {
-                http_port: options.clickhouse_port.unwrap_or(free[0]),
-                tcp_port: options.clickhouse_tcp.then_some(free[1]),
-                memory_mb: options.clickhouse_memory_mb,
-            };
-            ClickHouse::start(program, &dir.join("clickhouse"), options).map(Some)
+            let count = if options.cluster { SHARDS } else { 1 };
+            let (http, tcp) = (row(options.clickhouse_port, count)?, ports::free(count)?);
+            let folders: Vec<PathBuf> = (0..count).map(|n| folder(dir, "clickhouse", n, count)).collect();
+            if options.cluster {
+                join(&folders.iter().cloned().zip(tcp.iter().copied()).collect::<Vec<_>>())?;
+            }
+            (0..count)
+                .map(|n| {
+                    let options = clickhouse::Options {
+                        http_port: http[n],
+                        tcp_port: (options.cluster || options.clickhouse_tcp).then_some(tcp[n]),
+                        memory_mb: options.clickhouse_memory_mb,
+                    };
+                    ClickHouse::start(program.clone(), &folders[n], options)
+                })
+                .collect()
         }
     }
+}
+
+/// `name` of the only one, `name-1` and so on of several.
+fn folder(dir: &Path, name: &str, n: usize, count: usize) -> PathBuf {
+    if count == 1 { dir.join(name) } else { dir.join(format!("{name}-{}", n + 1)) }
 }

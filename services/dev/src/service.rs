@@ -32,8 +32,18 @@ impl Service {
     /// # Errors
     /// When it is not built, ends, or says nothing in time; its log is named.
     pub fn spawn(name: &str, environment: &[(&str, &str)], dir: &Path) -> Result<Self> {
+        Self::spawn_as(name, name, environment, dir)
+    }
+
+    /// The same under another name than the program's, for one of several.
+    ///
+    /// # Errors
+    /// As [`Service::spawn`].
+    pub fn spawn_as(program: &str, name: &str, environment: &[(&str, &str)], dir: &Path) -> Result<Self> {
         let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
-        let mut spec = spec(name, dir)?;
+        let mut spec = spec(program, dir)?;
+        spec.name = name.to_owned();
+        spec.log = dir.join(format!("{name}.log"));
         spec.environment = environment.iter().map(owned).collect();
         Self::start(spec)
     }

@@ -10,9 +10,11 @@ use std::{
 };
 
 use crate::{
+    cluster,
     error::{Doing as _, Error, Result},
+    kafka::BROKERS,
     ports,
-    servers::{Options, Server, Servers},
+    servers::{Options, SHARDS, Server, Servers},
     tools,
 };
 
@@ -61,8 +63,23 @@ impl Plan {
     ///
     /// # Errors
     /// A value that makes no sense, named.
-    pub fn from_env(data: &Path) -> Result<Self> {
-        Self::read(data, Options::from_env(), env::vars().collect())
+    pub fn from_env(data: &Path, cluster: bool) -> Result<Self> {
+        let mut servers = Options::from_env();
+        if cluster {
+            let own = |server: &Option<Server>| matches!(server, Some(Server::Own));
+            if !own(&servers.kafka) || !own(&servers.clickhouse) {
+                let words = "a cluster is of servers started here: unset KAFKA_BROKERS and CLICKHOUSE_URL";
+                return Err(Error::Setting(words.into()));
+            }
+            servers = Options::cluster();
+        }
+        Self::read(data, servers, env::vars().collect())
+    }
+
+    /// How many of each service run.
+    #[must_use]
+    pub const fn instances(&self) -> usize {
+        if self.servers.cluster { 2 } else { 1 }
     }
 
     fn read(data: &Path, servers: Options, set: Vec<(String, String)>) -> Result<Self> {
@@ -105,11 +122,16 @@ impl Plan {
     /// # Errors
     /// The first that is not, with the setting that changes it.
     pub fn check_ports(&self) -> Result<()> {
+        let (brokers, shards) = if self.servers.cluster { (BROKERS, SHARDS) } else { (1, 1) };
         if matches!(self.servers.kafka, Some(Server::Own)) {
-            ports::check(self.kafka_port, "Kafka", "KAFKA_PORT")?;
+            for port in (self.kafka_port..).take(brokers) {
+                ports::check(port, "Kafka", "KAFKA_PORT")?;
+            }
         }
         if matches!(self.servers.clickhouse, Some(Server::Own)) {
-            ports::check(self.clickhouse_port, "ClickHouse", "CLICKHOUSE_PORT")?;
+            for port in (self.clickhouse_port..).take(shards) {
+                ports::check(port, "ClickHouse", "CLICKHOUSE_PORT")?;
+            }
         }
         for (name, setting, default) in LISTENERS {
             if setting == SIMULATOR_ADMIN && !self.simulator {
@@ -127,9 +149,8 @@ impl Plan {
 
     /// How Kafka and ClickHouse are to be started.
     pub(super) fn servers(&self) -> Options {
-        let controller = ports::free(1).ok().and_then(|ports| ports.first().copied());
         Options {
-            kafka_ports: controller.map(|controller| (self.kafka_port, controller)),
+            kafka_port: Some(self.kafka_port),
             clickhouse_port: Some(self.clickhouse_port),
             ..self.servers.clone()
         }
@@ -138,19 +159,21 @@ impl Plan {
     /// Which servers a run starts, and which it uses.
     pub(super) fn servers_in_words(&self) -> [String; 2] {
         let binary = tools::find("clickhouse").map(|path| format!(" ({})", path.display())).unwrap_or_default();
-        let words = |name: &str, server: &Option<Server>, own: String| match server {
+        let words = |name: &str, server: &Option<Server>, own: String, several: String| match server {
             Some(Server::External { address, .. }) => format!("using the {name} at {address}"),
+            _ if self.servers.cluster => format!("starting {several} from port {own} on"),
             _ => format!("starting {name} on port {own}"),
         };
+        let (brokers, shards) = (format!("{BROKERS} Kafka brokers"), format!("{SHARDS} ClickHouse shards"));
         [
-            words("Kafka", &self.servers.kafka, self.kafka_port.to_string()),
-            words("ClickHouse", &self.servers.clickhouse, format!("{}{binary}", self.clickhouse_port)),
+            words("Kafka", &self.servers.kafka, self.kafka_port.to_string(), brokers),
+            words("ClickHouse", &self.servers.clickhouse, format!("{}{binary}", self.clickhouse_port), shards),
         ]
     }
 
     /// What the services are told in their environment, what the caller has set excepted.
     pub(super) fn environment(&self, servers: &mut Servers) -> Vec<(String, String)> {
-        let brokers = servers.kafka().brokers().to_owned();
+        let brokers = servers.bootstrap();
         let store = servers.clickhouse();
         let file = |name: &str| self.data.join(name).display().to_string();
         let simulated = self.simulator || self.simulated_file().exists();
@@ -171,6 +194,25 @@ impl Plan {
             }
         }
         told.retain(|(key, _)| self.get(key).is_none());
+        told
+    }
+
+    /// What one instance is told besides: in a cluster its shard and how it shares its address, `address` being where the
+    /// first one listens. The second one's admin port is a free one.
+    pub(super) fn instance(
+        &self,
+        servers: &mut Servers,
+        service: &str,
+        number: usize,
+        address: Option<SocketAddr>,
+    ) -> Vec<(String, String)> {
+        let mut told = cluster::environment(servers, service, number);
+        if number > 1 {
+            let upper = service.to_uppercase();
+            told.push((format!("{upper}_ADMIN__LISTEN"), "127.0.0.1:0".to_owned()));
+            let port = if service == "collector" { "GRPC" } else { "HTTP" };
+            told.extend(address.map(|address| (format!("{upper}_{port}__LISTEN"), address.to_string())));
+        }
         told
     }
 

@@ -105,14 +105,16 @@ pub(super) struct Supervisor {
     servers: Servers,
     /// Collector, aggregator, gateway and, where it runs, simulator.
     members: Vec<Member>,
-    watched: [Watched; 2],
+    /// Of the servers: the brokers, then the shards.
+    watched: Vec<Watched>,
     stop: Arc<Stop>,
 }
 
 impl Supervisor {
-    pub(super) fn new(servers: Servers, members: Vec<Member>, stop: Arc<Stop>) -> Self {
-        let watched = || Watched { backoff: Backoff::new(Instant::now()), again: None };
-        Self { servers, members, watched: [watched(), watched()], stop }
+    pub(super) fn new(mut servers: Servers, members: Vec<Member>, stop: Arc<Stop>) -> Self {
+        let count = servers.brokers().len() + servers.shards().len();
+        let watched = |_| Watched { backoff: Backoff::new(Instant::now()), again: None };
+        Self { servers, members, watched: (0..count).map(watched).collect(), stop }
     }
 
     /// Restarts what ends, until it is time to stop. Returns why.
@@ -122,12 +124,16 @@ impl Supervisor {
                 return why;
             }
             let now = Instant::now();
-            let [kafka, clickhouse] = &mut self.watched;
-            if kafka.look(self.servers.kafka().child(), now) {
-                complain(self.servers.kafka().respawn());
+            let mut watched = self.watched.iter_mut();
+            for (broker, watched) in self.servers.brokers().iter_mut().zip(&mut watched) {
+                if watched.look(broker.child(), now) {
+                    complain(broker.respawn());
+                }
             }
-            if clickhouse.look(self.servers.clickhouse().child(), now) {
-                complain(self.servers.clickhouse().respawn());
+            for (shard, watched) in self.servers.shards().iter_mut().zip(watched) {
+                if watched.look(shard.child(), now) {
+                    complain(shard.respawn());
+                }
             }
             for member in &mut self.members {
                 member.look(now);
@@ -140,8 +146,8 @@ impl Supervisor {
     pub(super) fn stop(&mut self) {
         // The simulator is the last that was started and the first to stop; then along the way
         // an event takes.
-        let simulated = usize::from(self.members.len() > 3);
-        self.members.rotate_right(simulated);
+        let simulated = self.members.last().is_some_and(|member| member.child.name() == "simulator");
+        self.members.rotate_right(usize::from(simulated));
         for member in &mut self.members {
             if member.child.exit().is_none() {
                 let exit = member.child.stop();
