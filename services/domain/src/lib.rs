@@ -12,6 +12,7 @@ pub mod pages;
 pub mod reject;
 pub mod rules;
 pub mod source;
+pub mod statement;
 pub mod time;
 pub mod visitors;
 pub mod vocabulary;

@@ -55,6 +55,20 @@ impl Day {
         (year, month, day)
     }
 
+    /// From `2026-11-24`, a date that exists.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = |range: std::ops::Range<usize>| {
+            let part = text.get(range)?;
+            if part.bytes().all(|b| b.is_ascii_digit()) { part.parse::<u32>().ok() } else { None }
+        };
+        let is_dashed = text.len() == 10 && text.as_bytes()[4] == b'-' && text.as_bytes()[7] == b'-';
+        let (year, month, day) = (digits(0..4)?, digits(5..7)?, digits(8..10)?);
+        let is_date = is_dashed && (1..=12).contains(&month) && (1..=31).contains(&day);
+        let date = Self::from_ymd(year.cast_signed(), if is_date { month } else { 1 }, if is_date { day } else { 1 });
+        (is_date && date.ymd() == (year.cast_signed(), month, day)).then_some(date)
+    }
+
     /// 0 = Monday … 6 = Sunday.
     #[must_use]
     pub const fn weekday(self) -> u32 {
@@ -195,5 +209,20 @@ mod tests {
         assert_eq!(day.ymd(), (2026, 11, 24));
         assert_eq!(day.weekday(), 1, "a Tuesday");
         assert_eq!(Day::from_ymd(1970, 1, 1).0, 0);
+        assert_eq!(Day::parse("2026-11-24"), Some(day));
+        assert_eq!(Day::parse("2024-02-29"), Some(Day::from_ymd(2024, 2, 29)));
+        for text in [
+            "",
+            "2026-02-29",
+            "2026-11-31",
+            "2026-13-01",
+            "2026-00-01",
+            "2026-1-01",
+            "+026-11-24",
+            "2026/11/24",
+            "2026-11-2é",
+        ] {
+            assert_eq!(Day::parse(text), None, "{text}");
+        }
     }
 }

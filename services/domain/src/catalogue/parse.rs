@@ -10,7 +10,6 @@ use super::{
     Service, Volume, sandbox_of,
 };
 use crate::source::ServiceNumber;
-use crate::time::Day;
 
 const BODY_COLUMNS: &[&str] = &["number", "id", "abbreviation", "name"];
 const SERVICE_COLUMNS: &[&str] = &[
@@ -191,7 +190,7 @@ fn volumes(text: &str, services: &mut [Service]) -> Result<(), Error> {
         let at = services
             .binary_search_by_key(&number, |service| service.number)
             .map_err(|_| row.breaks(0, Rule::Dangling(number.0.to_string())))?;
-        let window_end = month(row.text(1)).ok_or_else(|| row.breaks(1, Rule::Number(row.text(1).to_owned())))?;
+        let window_end = row.month(1)?;
         let volume = Volume { window_end, volume: row.number_if_any(2)?, digital_volume: row.number_if_any(3)? };
         if volume.volume.is_none() && volume.digital_volume.is_none() {
             return Err(row.breaks(2, Rule::Empty));
@@ -203,14 +202,4 @@ fn volumes(text: &str, services: &mut [Service]) -> Result<(), Error> {
         volumes.push(volume);
     }
     Ok(())
-}
-
-/// The first day of a month written `2014-04`.
-fn month(text: &str) -> Option<Day> {
-    let (year, month) = text.split_once('-')?;
-    if year.len() != 4 || month.len() != 2 {
-        return None;
-    }
-    let (year, month) = (year.parse().ok()?, month.parse().ok()?);
-    (1..=12).contains(&month).then(|| Day::from_ymd(year, month, 1))
 }

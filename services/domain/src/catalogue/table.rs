@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::str::FromStr;
 
+use crate::time::Day;
+
 /// What is wrong with a file of the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{file}, line {line}, column {column}: {rule}")]
@@ -80,6 +82,9 @@ pub enum Rule {
     /// Outside the range of its kind of number.
     #[error("{0} is reserved or out of range")]
     Reserved(u64),
+    /// Not a date, or not a month.
+    #[error("{0:?} is not a date of the form {1}")]
+    Date(String, &'static str),
     /// Not a path.
     #[error("{0:?} is not a path: it starts with a slash and has no query")]
     Path(String),
@@ -135,6 +140,19 @@ impl Row<'_> {
             let allowed = list.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");
             self.breaks(column, Rule::Unknown { found: text.to_owned(), allowed })
         })
+    }
+
+    /// The field as a date written `2014-04-01`.
+    pub(crate) fn day(&self, column: usize) -> Result<Day, Error> {
+        let text = self.filled(column)?;
+        Day::parse(text).ok_or_else(|| self.breaks(column, Rule::Date(text.to_owned(), "2014-04-01")))
+    }
+
+    /// The field as the first day of a month written `2014-04`.
+    pub(crate) fn month(&self, column: usize) -> Result<Day, Error> {
+        let text = self.filled(column)?;
+        let first = if text.len() == 7 { Day::parse(&format!("{text}-01")) } else { None };
+        first.ok_or_else(|| self.breaks(column, Rule::Date(text.to_owned(), "2014-04")))
     }
 
     /// The error that says that this field breaks a rule.
