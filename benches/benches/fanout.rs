@@ -282,6 +282,7 @@ async fn serve_gateway() -> Result<(), Failure> {
         health: runtime::admin::Health::default(),
         labels: Labels { simulated: true, open_government_data: true },
         rules: RulesInForce { late_after_days: 7, future_minutes: 5, minutes_kept_days: 9 },
+        stated: gateway::stated::Stated::default(),
         held: Held::default(),
     };
     for writer in 0..config.live.writers {

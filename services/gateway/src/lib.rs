@@ -20,6 +20,7 @@ pub mod protocol;
 pub mod session;
 pub mod silence;
 pub mod site;
+pub mod stated;
 pub mod store;
 pub mod stored;
 pub mod tail;
@@ -49,6 +50,7 @@ use crate::hub::Hub;
 use crate::live::Door;
 use crate::metrics::Metrics;
 use crate::site::{Held, Site};
+use crate::stated::Stated;
 use crate::store::Stores;
 use crate::world::World;
 
@@ -124,6 +126,8 @@ fn assemble(config: &Config, metrics: &Metrics, health: &Health, shutdown: &Shut
     let world = Arc::new(World::new(catalogue, tiles, runtime::clock::now_ms()));
     let hub = Hub::new(Arc::clone(&world), metrics.clone(), config.show.simulated, config.live.writers);
     let stores = Arc::new(Stores::new(config.clickhouse.clone()));
+    let stated = Stated::default();
+    stated.set_published(&world.catalogue, runtime::clock::now_ms());
     let site = Site {
         world,
         history: History::new(Arc::clone(&stores)),
@@ -136,6 +140,7 @@ fn assemble(config: &Config, metrics: &Metrics, health: &Health, shutdown: &Shut
             future_minutes: (rules.future_ms / MINUTE_MS) as u32,
             minutes_kept_days: rules.keep_minute_days.into(),
         },
+        stated,
         held: Held::default(),
     };
     Ok(Assembled { hub, site: Arc::new(site), stores })

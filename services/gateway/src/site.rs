@@ -21,6 +21,7 @@ use crate::compose::{Composer, Labels, RulesInForce};
 use crate::history::History;
 use crate::live::Door;
 use crate::metrics::Metrics;
+use crate::stated::Stated;
 use crate::world::World;
 
 /// How long an answer is held.
@@ -52,6 +53,8 @@ pub struct Site {
     pub labels: Labels,
     /// For the page about the data.
     pub rules: RulesInForce,
+    /// What departments have stated, and their notes.
+    pub stated: Stated,
     /// Answers that were just made.
     pub held: Held,
 }

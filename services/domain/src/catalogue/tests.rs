@@ -155,7 +155,7 @@ fn each_broken_rule_is_named_with_its_place() {
         ),
         (
             volumes("2014-07", "2014-13"),
-            "volumes.csv, line 3, column window: \"2014-13\" is not a number of the right size",
+            "volumes.csv, line 3, column window: \"2014-13\" is not a date of the form 2014-04",
         ),
         (volumes(",,4", ",,"), "volumes.csv, line 3, column volume: must not be empty"),
     ];

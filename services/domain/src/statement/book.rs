@@ -302,7 +302,7 @@ mod tests {
         let s = source(100, 1);
         let all = [(2012, n(1)), (2013, Value::NotRequested), (2014, n(3)), (2016, n(4)), (2017, Value::NotProvided)];
         let book = Book::new(all.map(|(end, value)| said(end, value, &s)).into());
-        let of = |figure: Option<&Figure>| figure.map(|figure| figure.window());
+        let of = |figure: Option<&Figure>| figure.map(Figure::window);
         let latest = book.latest(SERVICE, MetricNumber::VOLUME, Length::Year);
         assert_eq!(of(latest), Some(year(2016)));
         assert_eq!(of(book.previous(SERVICE, MetricNumber::VOLUME, year(2016))), Some(year(2014)));

@@ -70,6 +70,7 @@ impl Server {
             health: health.clone(),
             labels: Labels { simulated: true, open_government_data: true },
             rules: RulesInForce { late_after_days: 7, future_minutes: 5, minutes_kept_days: 9 },
+            stated: crate::stated::Stated::default(),
             held: Held::default(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
