@@ -27,6 +27,7 @@ use gateway::metrics::Metrics;
 use gateway::site::{Held, Site};
 use gateway::store::Stores;
 use gateway::world::World;
+use gateway::writers::Writers;
 use prometheus_client::registry::Registry;
 use proto::{Pack, PackedCell};
 use runtime::clock::now_ms;
@@ -273,11 +274,12 @@ async fn serve_gateway() -> Result<(), Failure> {
     let (_trigger, shutdown) = Shutdown::by_hand();
     let metrics = Metrics::register(&mut Registry::default());
     let world = Arc::new(World::new(Catalogue::embedded(), Vec::new(), now_ms()));
-    let hub = Hub::new(Arc::clone(&world), metrics.clone(), true, config.live.writers);
+    let hub = Hub::new(Arc::clone(&world), metrics.clone(), true);
+    let writers = Writers::new(hub, config.live.writers);
     let site = Site {
         world: Arc::clone(&world),
         history: History::new(Arc::new(Stores::new(config.clickhouse))),
-        door: Door::new(Arc::clone(&hub), config.live.clone(), shutdown.clone()),
+        door: Door::new(Arc::clone(&writers), config.live.clone(), shutdown.clone()),
         metrics,
         health: runtime::admin::Health::default(),
         labels: Labels { simulated: true, open_government_data: true },
@@ -285,9 +287,7 @@ async fn serve_gateway() -> Result<(), Failure> {
         stated: gateway::stated::Stated::default(),
         held: Held::default(),
     };
-    for writer in 0..config.live.writers {
-        tokio::spawn(Arc::clone(&hub).write(writer, shutdown.clone()));
-    }
+    drop(writers.start(&shutdown));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     announce(listener.local_addr()?)?;
     tokio::spawn(feed(world));

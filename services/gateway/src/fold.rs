@@ -22,7 +22,7 @@ use domain::time::{Day, Period};
 pub use bucket::{Bucket, Total};
 pub use detail::Detail;
 pub use sum::{Measure, Sum};
-pub use window::Window;
+pub use window::{MINUTES_SHOWN, Window};
 
 use bucket::Version;
 use detail::Details;

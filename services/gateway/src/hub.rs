@@ -2,25 +2,20 @@
 //! viewer holds a number and its place in the beat.
 //!
 //! Invariant: a frame is encoded once for all viewers who need it. What a viewer costs does not grow with how far it is
-//! behind: it gets one tick over everything it missed, or the shared snapshot. It never waits for a viewer.
-//!
-//! Time is cut into beats of 50 ms. Viewers of the same rate are spread over the beats of their interval by a phase of
-//! their own, so that the work is even and no viewer always waits for all others.
+//! behind: it gets one tick over everything it missed, or the shared snapshot. It knows no viewer.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use domain::time::Day;
-use runtime::shutdown::Shutdown;
 
 use crate::board::{Board, Next};
 use crate::frame;
 use crate::metrics::Metrics;
 use crate::protocol::{Heartbeat, Hello, Pipeline};
-use crate::session::Session;
 use crate::topics::Topic;
 use crate::world::{Live, World};
 
@@ -28,10 +23,6 @@ use crate::world::{Live, World};
 pub const BEAT_MS: u64 = 50;
 /// Beats between heartbeats.
 pub const HEARTBEAT_BEATS: u64 = 1_000 / BEAT_MS;
-/// Beats between looks for topics that nobody holds.
-const SWEEP_BEATS: u64 = 10_000 / BEAT_MS;
-/// Sessions served before other tasks get a turn.
-const SESSIONS_PER_TURN: usize = 64;
 /// Steps of a topic of which it is known what the fold held.
 const MARKS_MAX: usize = 256;
 
@@ -65,7 +56,7 @@ struct TopicState {
     marks: VecDeque<(u64, u64)>,
 }
 
-/// All topics, all viewers.
+/// All topics that are looked at.
 #[derive(Debug)]
 pub struct Hub {
     /// What the figures come from.
@@ -80,13 +71,12 @@ pub struct Hub {
     sessions: AtomicU64,
     topics: Mutex<BTreeMap<Topic, Arc<TopicCell>>>,
     heartbeat: Mutex<(u64, Bytes)>,
-    arrivals: Vec<Mutex<Vec<Arc<Session>>>>,
 }
 
 impl Hub {
-    /// Nobody there yet. `writers` tasks will run [`Hub::write`].
+    /// No topic is looked at yet.
     #[must_use]
-    pub fn new(world: Arc<World>, metrics: Metrics, simulated: bool, writers: usize) -> Arc<Self> {
+    pub fn new(world: Arc<World>, metrics: Metrics, simulated: bool) -> Arc<Self> {
         Arc::new(Self {
             world,
             metrics,
@@ -97,7 +87,6 @@ impl Hub {
             sessions: AtomicU64::new(0),
             topics: Mutex::default(),
             heartbeat: Mutex::default(),
-            arrivals: (0..writers.max(1)).map(|_| Mutex::default()).collect(),
         })
     }
 
@@ -110,12 +99,6 @@ impl Hub {
     /// A number for a new session; also its phase.
     pub fn next_session(&self) -> u64 {
         self.sessions.fetch_add(1, Ordering::Relaxed)
-    }
-
-    /// Takes a session into the rounds of a writer.
-    pub fn admit(&self, session: Arc<Session>) {
-        let writer = session.number as usize % self.arrivals.len();
-        lock(&self.arrivals[writer]).push(session);
     }
 
     /// The topic, made if nobody held it.
@@ -213,69 +196,11 @@ impl Hub {
         held.1.clone()
     }
 
-    /// One writer: serves its sessions beat by beat until the end.
-    pub async fn write(self: Arc<Self>, writer: usize, mut shutdown: Shutdown) {
-        let mut sessions: Vec<Arc<Session>> = Vec::new();
-        let mut beats = tokio::time::interval(Duration::from_millis(BEAT_MS));
-        beats.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-        let mut swept = 0;
-        loop {
-            tokio::select! {
-                _ = beats.tick() => {}
-                () = shutdown.wait() => return,
-            }
-            let beat = self.beat();
-            sessions.append(&mut lock(&self.arrivals[writer]));
-            let began = Instant::now();
-            let mut round = Round::default();
-            for chunk in sessions.chunks(SESSIONS_PER_TURN) {
-                for session in chunk.iter().filter(|session| session.is_due(beat)) {
-                    session.serve(&self, beat, &mut round);
-                }
-                tokio::task::yield_now().await;
-            }
-            round.account(&self, began);
-            if beat - swept > SWEEP_BEATS {
-                swept = beat;
-                self.drop_unheld();
-            }
-            sessions.retain(|session| !session.is_closed());
-        }
-    }
-
     /// Drops topics that nobody holds any more.
     pub fn drop_unheld(&self) {
         let mut topics = lock(&self.topics);
         topics.retain(|_, cell| Arc::strong_count(cell) > 1);
         self.metrics.topics.set(topics.len() as i64);
-    }
-}
-
-/// What one round of a writer did.
-#[derive(Debug, Default)]
-pub struct Round {
-    /// Frames written.
-    pub frames: u64,
-    /// Bytes that the kernel took.
-    pub bytes: u64,
-    /// Sessions that were left out.
-    pub conflated: u64,
-    /// The first tick that was written: topic, from, to.
-    pub sample: Option<(Arc<TopicCell>, u64, u64)>,
-}
-
-impl Round {
-    fn account(self, hub: &Hub, began: Instant) {
-        if self.frames + self.conflated == 0 {
-            return;
-        }
-        hub.metrics.frames.inc_by(self.frames);
-        hub.metrics.written.inc_by(self.bytes);
-        hub.metrics.conflated.inc_by(self.conflated);
-        hub.metrics.round.observe(began.elapsed().as_secs_f64());
-        if let Some((cell, since, seq)) = self.sample {
-            hub.observe(&cell, since, seq);
-        }
     }
 }
 

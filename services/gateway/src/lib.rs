@@ -27,6 +27,7 @@ pub mod tail;
 pub mod topics;
 mod wire;
 pub mod world;
+pub mod writers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +54,7 @@ use crate::site::{Held, Site};
 use crate::stated::Stated;
 use crate::store::Stores;
 use crate::world::World;
+use crate::writers::Writers;
 
 /// Runs the gateway until it is told to stop: ports first, so that pages say "starting" from the first second; then the
 /// reading side; at the end viewers are sent away before the writers stop.
@@ -77,12 +79,10 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<()> {
 
     let router = crate::http::router(Arc::clone(&site.site));
     let serving = tokio::spawn(crate::http::serve(http, router, config.http.clone(), shutdown.clone()));
-    let writers: Vec<_> = (0..config.live.writers.max(1))
-        .map(|writer| tokio::spawn(Arc::clone(&site.hub).write(writer, until_last.clone())))
-        .collect();
+    let writers = site.writers.start(&until_last);
     tokio::spawn(Arc::clone(&site.site.history).keep(shutdown.clone()));
     let follower = Follower {
-        world: Arc::clone(&site.hub.world),
+        world: Arc::clone(&site.site.world),
         stores: site.stores,
         metrics,
         health: health.clone(),
@@ -108,7 +108,7 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<()> {
 
 /// The parts that share a world.
 struct Assembled {
-    hub: Arc<Hub>,
+    writers: Arc<Writers>,
     site: Arc<Site>,
     stores: Arc<Stores>,
 }
@@ -124,14 +124,15 @@ fn assemble(config: &Config, metrics: &Metrics, health: &Health, shutdown: &Shut
         .map(|id| number(id).with_context(|| format!("show.tiles: service {id} is not in the catalogue")))
         .collect::<anyhow::Result<Vec<_>>>()?;
     let world = Arc::new(World::new(catalogue, tiles, runtime::clock::now_ms()));
-    let hub = Hub::new(Arc::clone(&world), metrics.clone(), config.show.simulated, config.live.writers);
+    let hub = Hub::new(Arc::clone(&world), metrics.clone(), config.show.simulated);
+    let writers = Writers::new(hub, config.live.writers);
     let stores = Arc::new(Stores::new(config.clickhouse.clone()));
     let stated = Stated::default();
     stated.set_published(&world.catalogue, runtime::clock::now_ms());
     let site = Site {
         world,
         history: History::new(Arc::clone(&stores)),
-        door: Door::new(Arc::clone(&hub), config.live.clone(), shutdown.clone()),
+        door: Door::new(Arc::clone(&writers), config.live.clone(), shutdown.clone()),
         metrics: metrics.clone(),
         health: health.clone(),
         labels: Labels { simulated: config.show.simulated, open_government_data: config.show.open_government_data },
@@ -143,7 +144,7 @@ fn assemble(config: &Config, metrics: &Metrics, health: &Health, shutdown: &Shut
         stated,
         held: Held::default(),
     };
-    Ok(Assembled { hub, site: Arc::new(site), stores })
+    Ok(Assembled { writers, site: Arc::new(site), stores })
 }
 
 /// Waits for Kafka and stops the start if the live topic is not what it must be.

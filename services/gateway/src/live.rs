@@ -29,6 +29,7 @@ use crate::hub::Hub;
 use crate::metrics::Ended;
 use crate::protocol::{self, Code, PROTOCOL, Refusal};
 use crate::session::{Heard, Session, refused};
+use crate::writers::Writers;
 
 /// A larger buffer costs 138 KB for each idle connection instead of 7.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
@@ -40,16 +41,17 @@ const FAREWELL: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Door {
     hub: Arc<Hub>,
+    writers: Arc<Writers>,
     config: config::Live,
     shutdown: Shutdown,
     open: AtomicUsize,
 }
 
 impl Door {
-    /// A door to a hub.
+    /// A door to a hub and its writers.
     #[must_use]
-    pub fn new(hub: Arc<Hub>, config: config::Live, shutdown: Shutdown) -> Arc<Self> {
-        Arc::new(Self { hub, config, shutdown, open: AtomicUsize::new(0) })
+    pub fn new(writers: Arc<Writers>, config: config::Live, shutdown: Shutdown) -> Arc<Self> {
+        Arc::new(Self { hub: Arc::clone(&writers.hub), writers, config, shutdown, open: AtomicUsize::new(0) })
     }
 
     /// Sessions that are not over.
@@ -160,7 +162,7 @@ async fn run(door: Arc<Door>, place: Place, upgrade: OnUpgrade) {
     let hub = &door.hub;
     let session = Session::new(hub.next_session(), socket, door.config.subscriptions_max, hub.beat());
     session.send(hub.hello());
-    hub.admit(Arc::clone(&session));
+    door.writers.admit(Arc::clone(&session));
     let reason = Box::pin(attend(&door, &session)).await;
     let gone = poll_fn(|cx| {
         loop {

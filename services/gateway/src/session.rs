@@ -21,7 +21,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use crate::frame;
-use crate::hub::{BEAT_MS, HEARTBEAT_BEATS, Hub, Round};
+use crate::hub::{BEAT_MS, HEARTBEAT_BEATS, Hub, TopicCell};
 use crate::protocol::{self, Code, Rate, Refusal, Request};
 use crate::topics::Topic;
 pub use crate::wire::Heard;
@@ -36,6 +36,19 @@ pub struct Session {
     due: AtomicU64,
     closed: AtomicBool,
     wire: Mutex<Wire>,
+}
+
+/// What one round of a writer did.
+#[derive(Debug, Default)]
+pub struct Round {
+    /// Frames written.
+    pub frames: u64,
+    /// Bytes that the kernel took.
+    pub bytes: u64,
+    /// Sessions that were left out.
+    pub conflated: u64,
+    /// The first tick that was written: topic, from, to.
+    pub sample: Option<(Arc<TopicCell>, u64, u64)>,
 }
 
 impl Session {

@@ -8,10 +8,7 @@ use domain::source::ServiceNumber;
 use domain::time::{Day, Period};
 use domain::vocabulary::Stage;
 
-use crate::fold::{Bucket, Fold, Measure, Sum};
-
-/// Full minutes that topics carry beside the open one.
-pub const MINUTES_SHOWN: u32 = 60;
+use crate::fold::{Bucket, Fold, MINUTES_SHOWN, Measure, Sum};
 
 /// What a viewer subscribes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

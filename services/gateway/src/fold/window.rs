@@ -5,8 +5,8 @@
 
 use domain::time::{Day, Period};
 
-use crate::topics::MINUTES_SHOWN;
-
+/// Full minutes that are shown beside the open one.
+pub const MINUTES_SHOWN: u32 = 60;
 /// Hours kept, so that a service's habit and the same hour of yesterday are known.
 const HOURS_KEPT: u32 = 26;
 

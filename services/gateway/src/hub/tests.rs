@@ -1,4 +1,5 @@
 use std::task::Context;
+use std::time::Duration;
 
 use domain::catalogue::Catalogue;
 use domain::cell::{CellKey, Counts, Measures, Slice};
@@ -11,10 +12,11 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::*;
+use crate::session::{Round, Session};
 
 fn hub() -> Arc<Hub> {
     let world = World::new(Catalogue::embedded(), Vec::new(), runtime::clock::now_ms());
-    Hub::new(Arc::new(world), Metrics::register(&mut Registry::default()), true, 1)
+    Hub::new(Arc::new(world), Metrics::register(&mut Registry::default()), true)
 }
 
 fn count(hub: &Hub, service: u16, completed: u64) {

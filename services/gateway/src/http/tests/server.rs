@@ -31,6 +31,7 @@ use crate::metrics::Metrics;
 use crate::site::{Held, Site};
 use crate::store::Stores;
 use crate::world::World;
+use crate::writers::Writers;
 
 pub(super) const SERVICE: &str = "hmrc-self-assessment";
 
@@ -59,8 +60,8 @@ impl Server {
         let (last, until_last) = Shutdown::by_hand();
         let metrics = Metrics::register(&mut Registry::default());
         let world = Arc::new(World::new(Catalogue::embedded(), Vec::new(), runtime::clock::now_ms()));
-        let hub = Hub::new(Arc::clone(&world), metrics.clone(), true, 1);
-        let door = Door::new(Arc::clone(&hub), config.live.clone(), shutdown.clone());
+        let writers = Writers::new(Hub::new(Arc::clone(&world), metrics.clone(), true), 1);
+        let door = Door::new(Arc::clone(&writers), config.live.clone(), shutdown.clone());
         let health = Health::default();
         let site = Site {
             world: Arc::clone(&world),
@@ -76,7 +77,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(serve(listener, router(Arc::new(site)), config.http, shutdown));
-        tokio::spawn(hub.write(0, until_last));
+        drop(writers.start(&until_last));
         Self { address, world, door, health, trigger, last }
     }
 
