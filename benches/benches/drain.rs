@@ -102,6 +102,7 @@ fn row_binary(event: &Event) -> Vec<u8> {
             value_pence = t.value_pence.unwrap_or(value_pence);
         }
         Body::Rating(n) => rating = *n,
+        Body::Retraction => {}
         Body::PageView(view) => {
             (page, visitor) = (view.page, view.visitor);
             extra = format!(r#"{{"path":"{}","visitor_id":"{}"}}"#, view.path, view.visitor_id);
@@ -133,6 +134,7 @@ fn kind_of(event: &Event) -> u8 {
         Body::Transaction(_) => 1,
         Body::Rating(_) => 2,
         Body::PageView(_) => 3,
+        Body::Retraction => 4,
     }
 }
 

@@ -108,7 +108,7 @@ impl Mix {
         let department = service(&event.service_id).expect("a service of the catalogue").1;
         let page = |path: &str| self.pages.number(path);
         let (rules, now_ms) = (&self.rules, event.occurred_at_ms);
-        let door = Door { service: &service, page: &page, department, rules, now_ms };
+        let door = Door { service: &service, page: &page, department, rules, now_ms, path: domain::event::Path::Live };
         let event = parse_event(event, &door).expect("the simulator keeps to the contract");
         let spread = rules.spread(event.service);
         Placed { partition: partition_of(event.service, event.id, spread, rules.partitions), event }

@@ -25,7 +25,7 @@ impl Truth {
         let mut cell = |at: usize| self.cells.entry((event.service.0, channel)).or_default()[at] += 1;
         match &event.body {
             Body::Transaction(t) if t.is_total() => cell(usize::from(t.stage.number()) - 1),
-            Body::Transaction(_) => {}
+            Body::Transaction(_) | Body::Retraction => {}
             Body::Rating(_) => cell(4),
             Body::PageView(_) => self.views += 1,
         }

@@ -6,7 +6,7 @@
 mod bridge;
 mod pack;
 
-pub use bridge::{Stamp, append_record, decode_record, encode_record, parse_event};
+pub use bridge::{Stamp, append_record, decode_record, encode_record, parse_event, parse_retraction};
 pub use pack::{Pack, PackedCell, decode_pack, encode_pack};
 
 /// `performance.v1`: the public contract.
@@ -24,8 +24,8 @@ pub mod internal {
 /// The public contract as a serialised `FileDescriptorSet`, for server reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/public.bin"));
 
-/// Size of a request on the wire, in bytes.
+/// Size of a message on the wire, in bytes.
 #[must_use]
-pub fn encoded_len(request: &v1::PublishRequest) -> usize {
-    prost::Message::encoded_len(request)
+pub fn encoded_len(message: &impl prost::Message) -> usize {
+    message.encoded_len()
 }

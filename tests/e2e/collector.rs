@@ -103,7 +103,8 @@ fn each_bad_event_has_its_code(shared: &Shared) {
     let senders = Senders::new(&stack, collector.grpc());
     let bad = bad_events();
     let tried: BTreeSet<_> = bad.iter().map(|(_, reject)| *reject).collect();
-    assert_eq!(tried.len(), Reject::ALL.len(), "a rule without a bad event");
+    // Those of the late doors are tried there.
+    assert_eq!(tried.len(), Reject::ALL.len() - 3, "a rule without a bad event");
     // A good one before, between and after them.
     let good: Vec<_> = (0..=bad.len()).map(|n| completed(&format!("good-{n}"), SERVICE)).collect();
     let mut batch = Vec::new();

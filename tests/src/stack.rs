@@ -230,6 +230,8 @@ impl Stack {
             ("ADMIN__LISTEN", "127.0.0.1:0".to_owned()),
             ("KAFKA__BROKERS", self.address.brokers.clone()),
             ("TOPICS__EVENTS", self.events_topic()),
+            ("TOPICS__BACKFILL", format!("{}-backfill", self.name)),
+            ("TOPICS__CORRECTIONS", format!("{}-corrections", self.name)),
             ("TOPICS__LIVE", self.live_topic()),
         ];
         match service {

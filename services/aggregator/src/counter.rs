@@ -9,7 +9,7 @@
 //! It never does IO, reads a clock or waits: what it needs from the store it names, and goes on when it has it.
 
 use domain::cell::{CellKey, Measures, Slice};
-use domain::event::Event;
+use domain::event::{Body, Event};
 use domain::outcome::Outcome;
 use domain::rules::{self, Book, Rules};
 use domain::source::{Source, partition_of};
@@ -360,7 +360,7 @@ fn fresh(slice: Slice) -> Slot {
 }
 
 fn count_view(views: &mut domain::cell::Views, risen: &mut Vec<u16>, event: &Event) {
-    if let domain::event::Body::PageView(view) = &event.body {
+    if let Body::PageView(view) = &event.body {
         views.views += 1;
         let (register, rank) = domain::visitors::register_of(view.visitor);
         if views.visitors.raise(register, rank) && !risen.contains(&register) {
@@ -374,6 +374,10 @@ fn decide(source: Source, rules: &Rules, ids: &Ids, record: &Record) -> Outcome 
     let Some((event, stamp)) = &record.content else { return Outcome::Undecodable };
     if stamp.epoch != source.epoch {
         return Outcome::WrongEpoch;
+    }
+    // A retraction outside the log of corrections is nothing that a collector writes.
+    if event.body == Body::Retraction {
+        return Outcome::Undecodable;
     }
     let spread = rules.spread(event.service);
     if partition_of(event.service, event.id, spread, rules.partitions) != source.partition {

@@ -24,7 +24,7 @@ impl Keys {
         let index = Period::Hour.index_at(record.appended_at_ms);
         let ledger = CellKey { period: Period::Hour, index, service, slice: Slice::Ledger { outcome } };
         let mut keys = Self { keys: [ledger; Self::MAX], len: 1 };
-        let (Outcome::Accepted, Some((event, _))) = (outcome, &record.content) else { return keys };
+        let (true, Some((event, _))) = (outcome.is_counted(), &record.content) else { return keys };
         for period in Period::ALL {
             if rules.is_kept(period, event.occurred_at_ms, record.appended_at_ms) {
                 let index = if period == Period::Day { day } else { period.index_at(event.occurred_at_ms) };

@@ -92,7 +92,8 @@ async fn checked(
     health: &Health,
     shutdown: &Shutdown,
 ) -> anyhow::Result<Option<Store>> {
-    let topics = [Topic::events(&config.topics, rules.partitions), Topic::live(&config.topics)];
+    let [events, backfill, corrections] = Topic::logs(&config.topics, rules.partitions);
+    let topics = [events, backfill, corrections, Topic::live(&config.topics)];
     let admin = Admin::new(&config.kafka)?;
     let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(3));
     while !shutdown.is_stopping() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use domain::rules::Rules;
-use domain::source::{Log, Source};
+use domain::source::Source;
 use runtime::clickhouse::Store;
 use runtime::topics::{Admin, Topic};
 
@@ -58,7 +58,8 @@ fn nodes(config: &Config) -> Vec<runtime::clickhouse::Config> {
 
 async fn topics(config: &Config, rules: &Rules, dry_run: bool) -> anyhow::Result<Vec<String>> {
     let admin = Admin::new(&config.kafka)?;
-    let topics = [Topic::events(&config.topics, rules.partitions), Topic::live(&config.topics)];
+    let [events, backfill, corrections] = Topic::logs(&config.topics, rules.partitions);
+    let topics = [events, backfill, corrections, Topic::live(&config.topics)];
     let mut lines = Vec::new();
     for topic in &topics {
         if dry_run {
@@ -89,13 +90,12 @@ async fn settled(admin: &Admin, topics: &[Topic]) -> anyhow::Result<()> {
 async fn write_rules(store: &Store, epoch: u16, rules: &Rules, dry_run: bool) -> anyhow::Result<Vec<String>> {
     let text = serde_json::to_string(rules)?;
     let mut rows = String::new();
-    for partition in 0..rules.partitions {
-        let source = Source { log: Log::Events, epoch, partition };
+    for source in Source::all(epoch, rules.partitions) {
         match store::book(store, source).await {
             Ok(book) => store::compare_rules(source, &book, rules)?,
             Err(store::Error::NoRules(_)) => {
                 let row = serde_json::json!({
-                    "log": source.log as u8, "epoch": epoch, "p": partition, "from_offset": 0, "rules": text,
+                    "log": source.log as u8, "epoch": epoch, "p": source.partition, "from_offset": 0, "rules": text,
                 });
                 rows += &format!("{row}\n");
             }

@@ -165,6 +165,7 @@ impl Row {
             }
             Body::Rating(rating) => (self.kind, self.rating) = (2, *rating),
             Body::PageView(view) => (self.kind, self.page, self.visitor) = (3, view.page, view.visitor),
+            Body::Retraction => self.kind = 4,
         }
     }
 }
@@ -214,8 +215,8 @@ fn extra_of(event: &Event) -> Box<[u8]> {
     let attributes: BTreeMap<_, _> = event.attributes.iter().map(|a| (a.name.as_str(), a.value.as_str())).collect();
     let (path, visitor_id) = match &event.body {
         Body::PageView(view) => (Some(view.path.as_str()), Some(view.visitor_id.as_str())),
-        Body::Transaction(_) | Body::Rating(_) if attributes.is_empty() => return Box::default(),
-        Body::Transaction(_) | Body::Rating(_) => (None, None),
+        _ if attributes.is_empty() => return Box::default(),
+        _ => (None, None),
     };
     let text = serde_json::to_vec(&Extra { path, visitor_id, attributes });
     text.expect("texts under texts are always JSON").into()

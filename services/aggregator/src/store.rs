@@ -9,7 +9,7 @@ use clickhouse::Row;
 use domain::cell::{CellKey, Counts, Dimension, Measures, Slice, Views};
 use domain::outcome::Outcome;
 use domain::rules::{Book, Rules};
-use domain::source::{EventId, Log, ServiceNumber, Source};
+use domain::source::{EventId, ServiceNumber, Source};
 use domain::time::Period;
 use domain::visitors::Registers;
 use runtime::clickhouse::{Error as StoreError, Query, Store};
@@ -308,8 +308,7 @@ async fn ids(store: &Store, source: Source, start: u64, from_ms: i64) -> Result<
 /// # Errors
 /// ClickHouse, or the first source that differs.
 pub async fn check_rules(store: &Store, epoch: u16, rules: &Rules) -> Result<(), Error> {
-    for partition in 0..rules.partitions {
-        let source = Source { log: Log::Events, epoch, partition };
+    for source in Source::all(epoch, rules.partitions) {
         compare_rules(source, &book(store, source).await?, rules)?;
     }
     Ok(())

@@ -109,7 +109,7 @@ async fn answer(
     Ok(PublishResponse { sequence, results, refusal })
 }
 
-fn caller<T>(request: &Request<T>) -> Result<u8, Status> {
+pub(crate) fn caller<T>(request: &Request<T>) -> Result<u8, Status> {
     let caller = request.extensions().get::<Caller>();
     caller.map(|caller| caller.0).ok_or_else(|| Status::unauthenticated("authorization: no token"))
 }
@@ -121,7 +121,7 @@ fn retry_after_ms(refusal: &Refusal) -> u32 {
     }
 }
 
-fn wire(refusal: &Refusal) -> v1::Refusal {
+pub(crate) fn wire(refusal: &Refusal) -> v1::Refusal {
     let code = match refusal {
         Refusal::Invalid(_) => "invalid_argument",
         Refusal::Exhausted { .. } => "resource_exhausted",
@@ -130,7 +130,7 @@ fn wire(refusal: &Refusal) -> v1::Refusal {
     v1::Refusal { code: code.to_owned(), message: refusal.to_string(), retry_after_ms: retry_after_ms(refusal) }
 }
 
-fn status(refusal: &Refusal) -> Status {
+pub(crate) fn status(refusal: &Refusal) -> Status {
     let message = refusal.to_string();
     let mut status = match refusal {
         Refusal::Invalid(_) => Status::invalid_argument(message),
@@ -142,7 +142,7 @@ fn status(refusal: &Refusal) -> Status {
 }
 
 /// The end of a stream whose collector stops; batches without an answer are to be sent again.
-fn stopped(retry_after_ms: u32) -> Status {
+pub(crate) fn stopped(retry_after_ms: u32) -> Status {
     let mut status = Status::unavailable("the collector stops; connect again");
     ask_to_wait(&mut status, retry_after_ms);
     status

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod admission;
+mod backfill;
 pub mod batch;
 pub mod config;
 pub mod departments;

@@ -8,11 +8,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use domain::source::Log;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message as _};
 use rdkafka::metadata::{MetadataPartition, MetadataTopic};
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 use rdkafka::{ClientConfig, ClientContext};
+use runtime::topics::Names;
 use tokio::sync::watch;
 
 use crate::batch::Batch;
@@ -96,7 +98,7 @@ pub struct Producer {
     signs: Arc<Signs>,
     seen: Mutex<Seen>,
     away: watch::Sender<bool>,
-    topic: String,
+    topics: Names,
     away_after: Duration,
 }
 
@@ -123,18 +125,18 @@ impl Producer {
             signs,
             seen: Mutex::new(Seen { stored: 0, moved: Instant::now() }),
             away: watch::Sender::new(true),
-            topic: config.topics.events.clone(),
+            topics: config.topics.clone(),
             away_after: Duration::from_millis(config.producer.away_after_ms.into()),
         })
     }
 
-    /// Sends the records of a batch; what cannot be taken is given up at once.
-    pub fn send(&self, batch: &Arc<Batch>, records: &Records, received_at_ms: i64) {
-        let producer = self.current();
+    /// Sends the records of a batch to a log; what cannot be taken is given up at once.
+    pub fn send(&self, log: Log, batch: &Arc<Batch>, records: &Records, received_at_ms: i64) {
+        let (producer, topic) = (self.current(), self.topics.of(log));
         self.signs.sent.fetch_add(records.len() as u64, Ordering::AcqRel);
         for (at, (partition, record)) in records.iter().enumerate() {
             let slot = Box::new(Slot { batch: Arc::clone(batch), at });
-            let message = BaseRecord::<(), [u8], Box<Slot>>::with_opaque_to(&self.topic, slot)
+            let message = BaseRecord::<(), [u8], Box<Slot>>::with_opaque_to(topic, slot)
                 .partition(i32::from(partition))
                 // The broker's time takes its place; without one the client asks the clock for each record.
                 .timestamp(received_at_ms)
@@ -222,7 +224,7 @@ impl Producer {
     }
 
     fn do_brokers_answer(&self) -> bool {
-        let metadata = self.current().client().fetch_metadata(Some(&self.topic), PATIENCE);
+        let metadata = self.current().client().fetch_metadata(Some(&self.topics.events), PATIENCE);
         metadata.is_ok_and(|all| {
             let partitions = all.topics().iter().flat_map(MetadataTopic::partitions);
             let mut leaders = partitions.map(MetadataPartition::leader).peekable();
@@ -254,7 +256,7 @@ mod tests {
         let batch = Arc::new(Batch::new(2, permit, Counter::default(), retried.clone()));
         let mut records = Records::with_capacity(2);
         assert_eq!((records.push(0, |to| to.push(1)), records.push(1, |to| to.push(2))), (0, 1));
-        producer.send(&batch, &records, 1);
+        producer.send(Log::Events, &batch, &records, 1);
         assert_eq!((batch.delivery(0), producer.signs.in_flight()), (Delivery::Pending, 2));
         producer.signs.fatal.store(true, Ordering::Release);
         producer.look().expect("replaced");

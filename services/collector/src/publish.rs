@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use domain::catalogue::Catalogue;
-use domain::event::{Door, Event};
+use domain::event::{Door, Event, Path};
 use domain::pages::Pages;
 use domain::reject::Reject;
 use domain::rules::Rules;
-use domain::source::partition_of;
-use proto::{Stamp, append_record, encoded_len, parse_event, v1};
+use domain::source::{Log, partition_of};
+use proto::{Stamp, append_record, encoded_len, parse_event, parse_retraction, v1};
 use runtime::clock::now_ms;
 
 use crate::admission::{Admission, Permit, Refused, cost};
@@ -66,6 +66,58 @@ pub enum Refusal {
     },
 }
 
+/// What a batch is made of.
+pub trait Item: Send + Sync {
+    /// What the field is called in the contract.
+    const NAME: &'static str;
+
+    /// Which log it goes to.
+    fn log(path: Path) -> Log;
+
+    /// Parses it.
+    ///
+    /// # Errors
+    /// The first rule that it breaks.
+    fn parse(&self, door: &Door<'_>) -> Result<Event, Reject>;
+}
+
+impl Item for v1::Event {
+    const NAME: &'static str = "events";
+
+    fn log(path: Path) -> Log {
+        match path {
+            Path::Live => Log::Events,
+            Path::Backfill { .. } => Log::Backfill,
+        }
+    }
+
+    fn parse(&self, door: &Door<'_>) -> Result<Event, Reject> {
+        parse_event(self, door)
+    }
+}
+
+impl Item for v1::Retraction {
+    const NAME: &'static str = "retractions";
+
+    fn log(_: Path) -> Log {
+        Log::Corrections
+    }
+
+    fn parse(&self, door: &Door<'_>) -> Result<Event, Reject> {
+        parse_retraction(self, door)
+    }
+}
+
+/// A batch as it came in.
+pub struct Load<T> {
+    /// Events or retractions.
+    pub items: Vec<T>,
+    /// Bytes on the wire.
+    pub bytes: usize,
+    /// Answers as if, stores nothing.
+    pub dry_run: bool,
+}
+
 /// What became of an event at the door.
 enum Entry {
     /// On its way: its place in the batch and its partition.
@@ -81,11 +133,21 @@ impl Publisher {
     /// # Errors
     /// If the whole batch is refused.
     pub async fn publish(&self, department: u8, request: v1::PublishRequest) -> Result<Vec<v1::Result>, Refusal> {
+        let bytes = encoded_len(&request);
+        self.take(department, Path::Live, Load { items: request.events, bytes, dry_run: request.dry_run }).await
+    }
+
+    /// Takes a batch for one of the logs.
+    ///
+    /// # Errors
+    /// If the whole batch is refused.
+    pub async fn take<T: Item>(&self, department: u8, path: Path, load: Load<T>) -> Result<Vec<v1::Result>, Refusal> {
         let began = Instant::now();
-        let bytes = self.check(&request)?;
+        let bytes = self.check(&load)?;
         let received_at_ms = now_ms();
-        if request.dry_run {
-            let parsed = self.parse(department, &request.events, received_at_ms);
+        let Load { items, dry_run, .. } = load;
+        if dry_run {
+            let parsed = self.parse(department, path, &items, received_at_ms);
             let dry = |parsed: Result<Event, Reject>| parsed.map_or_else(Entry::Rejected, |_| Entry::Dry);
             return Ok(parsed.map(dry).map(|entry| self.result(&entry, None)).collect());
         }
@@ -100,9 +162,9 @@ impl Publisher {
             Refusal::Exhausted { refused, retry_after_ms }
         })?;
         self.metrics.batches.inc();
-        let (entries, batch) = self.send(department, &request.events, received_at_ms, permit);
+        let (entries, batch) = self.send(department, path, &items, received_at_ms, permit);
         // The permit counts the records on their way, not the events that they were made of.
-        drop(request);
+        drop(items);
         tokio::select! {
             () = batch.all_in() => if !batch.is_empty() {
                 self.metrics.delivery_seconds.observe(began.elapsed().as_secs_f64());
@@ -120,48 +182,49 @@ impl Publisher {
     }
 
     /// Checks the bounds of a batch and returns the memory that it takes.
-    fn check(&self, request: &v1::PublishRequest) -> Result<u64, Refusal> {
-        let events = request.events.len();
+    fn check<T: Item>(&self, load: &Load<T>) -> Result<u64, Refusal> {
+        let (events, bytes, name) = (load.items.len(), load.bytes, T::NAME);
         let Limits { batch_events_max, batch_bytes_max, .. } = self.limits;
         if events == 0 {
-            return Err(Refusal::Invalid("events: at least one".into()));
+            return Err(Refusal::Invalid(format!("{name}: at least one")));
         }
         if events > batch_events_max {
-            return Err(Refusal::Invalid(format!("events: at most {batch_events_max}, not {events}")));
+            return Err(Refusal::Invalid(format!("{name}: at most {batch_events_max}, not {events}")));
         }
-        let bytes = encoded_len(request);
         if bytes > batch_bytes_max {
             return Err(Refusal::Invalid(format!("batch: at most {batch_bytes_max} bytes, not {bytes}")));
         }
         Ok(cost(bytes as u64, events as u64))
     }
 
-    fn parse<'a>(
+    fn parse<'a, T: Item>(
         &'a self,
         department: u8,
-        events: &'a [v1::Event],
+        path: Path,
+        items: &'a [T],
         now_ms: i64,
     ) -> impl Iterator<Item = Result<Event, Reject>> + 'a {
         let service = |id: &str| self.catalogue.service_by_id(id).map(|found| (found.number, found.department));
         let page = |path: &str| self.pages.number(path);
-        events.iter().map(move |event| {
-            let door = Door { service: &service, page: &page, department, rules: &self.rules, now_ms };
-            parse_event(event, &door)
+        items.iter().map(move |item| {
+            let door = Door { service: &service, page: &page, department, rules: &self.rules, now_ms, path };
+            item.parse(&door)
         })
     }
 
     /// Sends what is valid; a slot of the batch is the order among the valid.
-    fn send(
+    fn send<T: Item>(
         &self,
         department: u8,
-        events: &[v1::Event],
+        path: Path,
+        items: &[T],
         received_at_ms: i64,
         permit: Permit,
     ) -> (Vec<Entry>, Arc<Batch>) {
         let stamp = Stamp { epoch: self.epoch, boot: self.boot, received_at_ms };
         let id = self.department_id(department);
         let books = self.metrics.books(id);
-        let mut records = Records::with_capacity(events.len());
+        let mut records = Records::with_capacity(items.len());
         let enter = |parsed| match parsed {
             Ok(event) => {
                 let Event { service, id, .. } = event;
@@ -173,9 +236,9 @@ impl Publisher {
                 Entry::Rejected(reject)
             }
         };
-        let entries = self.parse(department, events, received_at_ms).map(enter).collect();
+        let entries = self.parse(department, path, items, received_at_ms).map(enter).collect();
         let batch = Arc::new(Batch::new(records.len(), permit, books.accepted, books.retried));
-        self.producer.send(&batch, &records, received_at_ms);
+        self.producer.send(T::log(path), &batch, &records, received_at_ms);
         (entries, batch)
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use proto::v1::backfill_server::BackfillServer;
 use proto::v1::collector_server::CollectorServer;
 use runtime::shutdown::Shutdown;
 use tokio::net::TcpListener;
@@ -14,6 +15,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tower::util::MapResponseLayer;
 
+use crate::backfill;
 use crate::config::Config;
 use crate::departments::Departments;
 use crate::grpc::{Guard, Service};
@@ -36,6 +38,8 @@ pub(crate) fn run<H: Health>(
 ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + use<H>> {
     let guard = Guard { departments: Arc::new(departments), metrics: publisher.metrics.clone() };
     let bytes_max = config.limits.batch_bytes_max * READ_FACTOR;
+    let late = BackfillServer::new(backfill::Service { publisher: Arc::clone(&publisher), shutdown: shutdown.clone() });
+    let late = InterceptedService::new(late.max_decoding_message_size(bytes_max), guard.clone());
     let collector = CollectorServer::new(Service { publisher, shutdown: shutdown.clone() });
     let collector = InterceptedService::new(collector.max_decoding_message_size(bytes_max), guard);
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
@@ -49,6 +53,7 @@ pub(crate) fn run<H: Health>(
         .initial_connection_window_size(4 << 20)
         .layer(MapResponseLayer::new(named))
         .add_service(collector)
+        .add_service(late)
         .add_service(health_service)
         .add_service(reflection()?.build_v1()?)
         .add_service(reflection()?.build_v1alpha()?)

@@ -30,9 +30,9 @@ pub(crate) async fn run(
     mut shutdown: Shutdown,
 ) -> anyhow::Error {
     tell(&mut reporter, false).await;
-    let topic = Topic::events(&config.topics, publisher.rules.partitions);
+    let topics = Topic::logs(&config.topics, publisher.rules.partitions);
     let work = async {
-        check(&config, topic, &health).await?;
+        check(&config, topics, &health).await?;
         look(&publisher, &health, &mut reporter).await
     };
     tokio::select! {
@@ -44,10 +44,10 @@ pub(crate) async fn run(
     std::future::pending().await
 }
 
-/// Waits for Kafka and checks the topic.
-async fn check(config: &Config, topic: Topic, health: &Health) -> anyhow::Result<()> {
+/// Waits for Kafka and checks the topics.
+async fn check(config: &Config, topics: [Topic; 3], health: &Health) -> anyhow::Result<()> {
     let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(3));
-    let topics = Arc::new([topic]);
+    let topics = Arc::new(topics);
     loop {
         match checked(Admin::new(&config.kafka)?, Arc::clone(&topics)).await? {
             Ok(()) => return Ok(()),
@@ -60,7 +60,7 @@ async fn check(config: &Config, topic: Topic, health: &Health) -> anyhow::Result
 
 /// Asks in a thread of its own: the client blocks for seconds while the brokers are away, and neither calls nor a stop
 /// may wait for it.
-async fn checked(admin: Admin, topics: Arc<[Topic; 1]>) -> anyhow::Result<Result<(), topics::Error>> {
+async fn checked(admin: Admin, topics: Arc<[Topic; 3]>) -> anyhow::Result<Result<(), topics::Error>> {
     let (answer, answered) = oneshot::channel();
     let handle = tokio::runtime::Handle::current();
     std::thread::Builder::new().name("topics".into()).spawn(move || {

@@ -196,7 +196,7 @@ impl Measures {
                 views.visitors.raise(register, rank);
             }
             (Self::Number(n), _) => *n += 1,
-            (Self::Counts(_), Body::PageView(_)) | (Self::Views(_), _) => {}
+            (Self::Counts(_), Body::PageView(_) | Body::Retraction) | (Self::Views(_), _) => {}
         }
     }
 
@@ -246,6 +246,7 @@ pub fn slices_of(event: &Event) -> impl Iterator<Item = Slice> {
             slices[0] = Some(Slice::Page { page: ALL_PAGES });
             slices[1] = Some(Slice::Page { page: view.page });
         }
+        Body::Retraction => {}
     }
     slices.into_iter().flatten()
 }

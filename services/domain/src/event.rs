@@ -5,7 +5,7 @@
 use xxhash_rust::xxh3;
 
 use crate::reject::Reject;
-use crate::rules::{Rules, SKEW_MS};
+use crate::rules::{REACH_MS, Rules, SKEW_MS};
 use crate::source::{EventId, ServiceNumber};
 use crate::time::DAY_MS;
 use crate::vocabulary::{Channel, Reason, Stage};
@@ -60,6 +60,8 @@ pub enum Body {
     Rating(u8),
     /// A page shown.
     PageView(PageView),
+    /// The event of this id and this instant is to be taken out of the figures; only in the log of corrections.
+    Retraction,
 }
 
 /// A short note kept with the raw event.
@@ -164,52 +166,95 @@ pub struct Door<'a> {
     pub rules: &'a Rules,
     /// The collector's clock, unix milliseconds.
     pub now_ms: i64,
+    /// What may come in here.
+    pub path: Path,
+}
+
+/// Which of the doors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Path {
+    /// Events as they happen.
+    Live,
+    /// Events older than the live path takes, of a period `[from, to)` in unix milliseconds.
+    Backfill {
+        /// First instant of the period.
+        from_ms: i64,
+        /// First instant after it.
+        to_ms: i64,
+    },
 }
 
 impl Event {
+    /// Parses the retraction of an event, by its id and the instant at which it happened.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn parse_retraction(draft: &Draft<'_>, door: &Door<'_>) -> Result<Self, Reject> {
+        let (service, id) = parse_name(draft, door)?;
+        check_instant(draft.occurred_at_ms, door)?;
+        if door.now_ms.saturating_sub(draft.occurred_at_ms) > BEYOND_MS {
+            return Err(Reject::OccurredAtBeyondReach);
+        }
+        let (channel, body, attributes) = (None, Body::Retraction, parse_attributes(&draft.attributes)?);
+        let content = content_hash(draft.occurred_at_ms, channel, &body, &attributes);
+        Ok(Self { service, id, occurred_at_ms: draft.occurred_at_ms, content, channel, body, attributes })
+    }
+
     /// Parses a draft. Refuses what is late or ahead a minute before the log would, so that an acknowledged event is
     /// neither by the time it is appended.
     ///
     /// # Errors
     /// The first rule that is broken, in the order of the contract's fields.
     pub fn parse(draft: &Draft<'_>, door: &Door<'_>) -> Result<Self, Reject> {
-        let event_id = printable(draft.event_id, EVENT_ID_BYTES_MAX).map_err(|fault| match fault {
-            Fault::Empty => Reject::EventIdMissing,
-            Fault::TooLong => Reject::EventIdTooLong,
-            Fault::NotPrintable => Reject::EventIdNotPrintable,
-        })?;
-        let (service, department) = (door.service)(draft.service_id).ok_or(Reject::ServiceUnknown)?;
-        if department != door.department {
-            return Err(Reject::ServiceNotYours);
-        }
+        let (service, id) = parse_name(draft, door)?;
         check_time(draft.occurred_at_ms, door)?;
         let (channel, body) = parse_kind(draft.kind.as_ref().ok_or(Reject::KindMissing)?, door)?;
         let attributes = parse_attributes(&draft.attributes)?;
         let content = content_hash(draft.occurred_at_ms, channel, &body, &attributes);
-        Ok(Self {
-            service,
-            id: EventId::new(service, event_id.as_bytes()),
-            occurred_at_ms: draft.occurred_at_ms,
-            content,
-            channel,
-            body,
-            attributes,
-        })
+        Ok(Self { service, id, occurred_at_ms: draft.occurred_at_ms, content, channel, body, attributes })
     }
 }
 
-fn check_time(occurred_at_ms: i64, door: &Door<'_>) -> Result<(), Reject> {
+fn parse_name(draft: &Draft<'_>, door: &Door<'_>) -> Result<(ServiceNumber, EventId), Reject> {
+    let event_id = printable(draft.event_id, EVENT_ID_BYTES_MAX).map_err(|fault| match fault {
+        Fault::Empty => Reject::EventIdMissing,
+        Fault::TooLong => Reject::EventIdTooLong,
+        Fault::NotPrintable => Reject::EventIdNotPrintable,
+    })?;
+    let (service, department) = (door.service)(draft.service_id).ok_or(Reject::ServiceUnknown)?;
+    if department != door.department {
+        return Err(Reject::ServiceNotYours);
+    }
+    Ok((service, EventId::new(service, event_id.as_bytes())))
+}
+
+fn check_instant(occurred_at_ms: i64, door: &Door<'_>) -> Result<(), Reject> {
     if occurred_at_ms <= 0 {
         return Err(Reject::OccurredAtMissing);
     }
     if occurred_at_ms.saturating_sub(door.now_ms) > door.rules.future_ms - SKEW_MS {
         return Err(Reject::OccurredAtInFuture);
     }
-    if door.now_ms.saturating_sub(occurred_at_ms) > door.rules.late_ms - SKEW_MS {
-        return Err(Reject::OccurredAtTooOld);
-    }
     Ok(())
 }
+
+fn check_time(occurred_at_ms: i64, door: &Door<'_>) -> Result<(), Reject> {
+    check_instant(occurred_at_ms, door)?;
+    let age_ms = door.now_ms.saturating_sub(occurred_at_ms);
+    match door.path {
+        Path::Live if age_ms > door.rules.late_ms - SKEW_MS => Err(Reject::OccurredAtTooOld),
+        Path::Live => Ok(()),
+        Path::Backfill { .. } if age_ms <= door.rules.late_ms + SKEW_MS => Err(Reject::OccurredAtTooRecent),
+        Path::Backfill { .. } if age_ms > BEYOND_MS => Err(Reject::OccurredAtBeyondReach),
+        Path::Backfill { from_ms, to_ms } if !(from_ms..to_ms).contains(&occurred_at_ms) => {
+            Err(Reject::OccurredAtOutsidePeriod)
+        }
+        Path::Backfill { .. } => Ok(()),
+    }
+}
+
+/// A day less than the log allows: what is acknowledged here is not too old when it is appended.
+const BEYOND_MS: i64 = REACH_MS - DAY_MS;
 
 fn parse_kind(kind: &DraftKind<'_>, door: &Door<'_>) -> Result<(Option<Channel>, Body), Reject> {
     match *kind {
@@ -317,6 +362,7 @@ fn content_hash(occurred_at_ms: i64, channel: Option<Channel>, body: &Body, attr
             canon.extend_from_slice(&t.value_pence.unwrap_or(u64::MAX).to_le_bytes());
         }
         Body::Rating(rating) => canon.extend_from_slice(&[2, *rating]),
+        Body::Retraction => canon.push(4),
         Body::PageView(view) => {
             canon.push(3);
             push_text(&mut canon, &view.path);

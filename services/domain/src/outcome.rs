@@ -25,6 +25,16 @@ pub enum Outcome {
     WrongEpoch = 8,
     /// Gone from the log before it was counted.
     Expired = 9,
+    /// Backfill: young enough for the live path.
+    Early = 10,
+    /// Backfill and corrections: of a time whose raw events may be gone, so that nobody can tell whether it was counted.
+    TooOld = 11,
+    /// Correction: no such event was accepted before.
+    Unknown = 12,
+    /// Correction: the event was retracted before.
+    Repeat = 13,
+    /// Correction: the event is taken out of the figures.
+    Retracted = 14,
 }
 
 /// How outcomes are added up for people.
@@ -41,11 +51,13 @@ pub enum Group {
     Invalid,
     /// Lost before it was counted.
     Expired,
+    /// Taken out of the figures.
+    Retracted,
 }
 
 impl Outcome {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 14] = [
         Self::Accepted,
         Self::Duplicate,
         Self::Conflict,
@@ -55,6 +67,11 @@ impl Outcome {
         Self::Undecodable,
         Self::WrongEpoch,
         Self::Expired,
+        Self::Early,
+        Self::TooOld,
+        Self::Unknown,
+        Self::Repeat,
+        Self::Retracted,
     ];
 
     /// Its number in tables.
@@ -82,6 +99,11 @@ impl Outcome {
             Self::Undecodable => "undecodable",
             Self::WrongEpoch => "wrong_epoch",
             Self::Expired => "expired",
+            Self::Early => "early",
+            Self::TooOld => "too_old",
+            Self::Unknown => "unknown",
+            Self::Repeat => "repeat",
+            Self::Retracted => "retracted",
         }
     }
 
@@ -90,11 +112,24 @@ impl Outcome {
     pub const fn group(self) -> Group {
         match self {
             Self::Accepted => Group::Accepted,
-            Self::Duplicate | Self::Conflict => Group::Duplicate,
+            Self::Duplicate | Self::Conflict | Self::Repeat => Group::Duplicate,
             Self::Late => Group::Late,
-            Self::Future | Self::Misrouted | Self::Undecodable | Self::WrongEpoch => Group::Invalid,
+            Self::Future
+            | Self::Misrouted
+            | Self::Undecodable
+            | Self::WrongEpoch
+            | Self::Early
+            | Self::TooOld
+            | Self::Unknown => Group::Invalid,
             Self::Expired => Group::Expired,
+            Self::Retracted => Group::Retracted,
         }
+    }
+
+    /// Whether a record with this outcome is in cells other than the ledger's.
+    #[must_use]
+    pub const fn is_counted(self) -> bool {
+        matches!(self, Self::Accepted | Self::Retracted)
     }
 }
 
@@ -108,6 +143,6 @@ mod tests {
             assert_eq!(Outcome::from_number(outcome.number()), Some(outcome));
         }
         assert_eq!(Outcome::from_number(0), None);
-        assert_eq!(Outcome::from_number(10), None);
+        assert_eq!(Outcome::from_number(15), None);
     }
 }

@@ -15,8 +15,14 @@ pub enum Reject {
     ServiceNotYours,
     /// `occurred_at_ms` is missing.
     OccurredAtMissing,
-    /// `occurred_at_ms` is older than the live path takes.
+    /// `occurred_at_ms` is older than the live path takes: for backfill.
     OccurredAtTooOld,
+    /// `occurred_at_ms` is young enough for the live path.
+    OccurredAtTooRecent,
+    /// `occurred_at_ms` is further back than backfill and retractions reach.
+    OccurredAtBeyondReach,
+    /// `occurred_at_ms` is outside the period of the manifest.
+    OccurredAtOutsidePeriod,
     /// `occurred_at_ms` is too far ahead.
     OccurredAtInFuture,
     /// None of the kinds is set.
@@ -53,7 +59,7 @@ pub enum Reject {
 
 impl Reject {
     /// All codes.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 26] = [
         Self::EventIdMissing,
         Self::EventIdTooLong,
         Self::EventIdNotPrintable,
@@ -61,6 +67,9 @@ impl Reject {
         Self::ServiceNotYours,
         Self::OccurredAtMissing,
         Self::OccurredAtTooOld,
+        Self::OccurredAtTooRecent,
+        Self::OccurredAtBeyondReach,
+        Self::OccurredAtOutsidePeriod,
         Self::OccurredAtInFuture,
         Self::KindMissing,
         Self::StageUnknown,
@@ -110,10 +119,21 @@ impl Reject {
                 ("occurred_at_missing", "occurred_at_ms", "give the time in milliseconds since 1970 (UTC)")
             }
             Self::OccurredAtTooOld => (
-                "occurred_at_too_old",
+                "late_use_backfill",
                 "occurred_at_ms",
-                "older than 7 days less a minute; older events go through backfill",
+                "older than 7 days less a minute; send it through performance.v1.Backfill/Backfill",
             ),
+            Self::OccurredAtTooRecent => (
+                "recent_use_publish",
+                "occurred_at_ms",
+                "younger than 7 days and a minute; send it through performance.v1.Collector/Publish, or wait a minute",
+            ),
+            Self::OccurredAtBeyondReach => {
+                ("occurred_at_beyond_reach", "occurred_at_ms", "more than 395 days ago; nothing reaches further back")
+            }
+            Self::OccurredAtOutsidePeriod => {
+                ("occurred_at_outside_period", "occurred_at_ms", "outside the period of the batch's manifest")
+            }
             Self::OccurredAtInFuture => {
                 ("occurred_at_in_future", "occurred_at_ms", "more than 4 minutes ahead of the collector's clock")
             }

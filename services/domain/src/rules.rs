@@ -36,6 +36,10 @@ pub struct Rules {
 /// How far two clocks of the platform may differ, in milliseconds.
 pub const SKEW_MS: i64 = 60_000;
 
+/// How far back backfill and corrections reach, in milliseconds: look-ups rely on raw events of 13 months, and raw events
+/// are deleted after 14. Part of version 1 of the rules.
+pub const REACH_MS: i64 = 396 * DAY_MS;
+
 /// Why a set of rules cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {

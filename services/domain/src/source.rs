@@ -85,6 +85,19 @@ pub enum Log {
 }
 
 impl Log {
+    /// All, in the order of their numbers.
+    pub const ALL: [Self; 3] = [Self::Events, Self::Backfill, Self::Corrections];
+
+    /// Its name in tables, metrics and on pages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Events => "events",
+            Self::Backfill => "backfill",
+            Self::Corrections => "corrections",
+        }
+    }
+
     /// From its number in tables and records.
     #[must_use]
     pub const fn from_number(number: u32) -> Option<Self> {
@@ -109,14 +122,16 @@ pub struct Source {
     pub partition: u16,
 }
 
+impl Source {
+    /// Every source of a generation, log by log.
+    pub fn all(epoch: u16, partitions: u16) -> impl Iterator<Item = Self> {
+        Log::ALL.into_iter().flat_map(move |log| (0..partitions).map(move |partition| Self { log, epoch, partition }))
+    }
+}
+
 impl std::fmt::Display for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let log = match self.log {
-            Log::Events => "events",
-            Log::Backfill => "backfill",
-            Log::Corrections => "corrections",
-        };
-        write!(f, "{log}/{}/{}", self.epoch, self.partition)
+        write!(f, "{}/{}/{}", self.log.name(), self.epoch, self.partition)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use domain::source::Log;
 use domain::time::{DAY_MS, HOUR_MS};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -16,8 +17,24 @@ use crate::kafka;
 pub struct Names {
     /// Accepted events.
     pub events: String,
+    /// Events older than `events` takes.
+    pub backfill: String,
+    /// Retractions.
+    pub corrections: String,
     /// Changed cells.
     pub live: String,
+}
+
+impl Names {
+    /// The topic of a log.
+    #[must_use]
+    pub fn of(&self, log: Log) -> &str {
+        match log {
+            Log::Events => &self.events,
+            Log::Backfill => &self.backfill,
+            Log::Corrections => &self.corrections,
+        }
+    }
 }
 
 /// What a topic must be.
@@ -37,15 +54,15 @@ const EVENTS_KEPT_DAYS: i64 = 14;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Topic {
-    /// The topic of accepted events.
+    /// The topics of all logs, in the order of their numbers. They are alike, so that each partition of the late logs has
+    /// its pair among the events.
     #[must_use]
-    pub fn events(names: &Names, partitions: u16) -> Self {
-        let kept_ms = EVENTS_KEPT_DAYS * DAY_MS;
-        Self {
-            name: names.events.clone(),
+    pub fn logs(names: &Names, partitions: u16) -> [Self; 3] {
+        Log::ALL.map(|log| Self {
+            name: names.of(log).to_owned(),
             partitions: i32::from(partitions),
-            settings: settings(kept_ms, HOUR_MS * 12),
-        }
+            settings: settings(EVENTS_KEPT_DAYS * DAY_MS, HOUR_MS * 12),
+        })
     }
 
     /// The topic of changed cells: one partition, so that its offset is the one sequence of all changes.

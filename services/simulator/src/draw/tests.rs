@@ -73,13 +73,21 @@ fn every_event_passes_the_door_of_its_own_department() {
         let class = at % draw.plan().classes.len();
         let Drawn { lane, event } = draw.event(class, NOW, NOW + 10, 1.0);
         let department = catalogue.departments()[lane].number;
-        let door = Door { service: &service, page: &page, department, rules: &rules, now_ms: NOW };
+        let door = Door {
+            service: &service,
+            page: &page,
+            department,
+            rules: &rules,
+            now_ms: NOW,
+            path: domain::event::Path::Live,
+        };
         let parsed: Event = proto::parse_event(&event, &door).unwrap_or_else(|reject| panic!("{reject}: {event:?}"));
         let kind = match parsed.body {
             Body::Transaction(t) if t.step.is_some() => "step",
             Body::Transaction(_) => "transaction",
             Body::Rating(_) => "rating",
             Body::PageView(_) => "page",
+            Body::Retraction => "retraction",
         };
         *kinds.entry(kind).or_insert(0_u32) += 1;
     }
