@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::catalogue::Catalogue;
-use domain::event::{Door, Event};
+use domain::event::{Door, Event, Path};
 use domain::pages::Pages;
 use domain::rules::Rules;
 use domain::source::partition_of;
@@ -51,7 +51,8 @@ impl Log {
         let department = service(&event.service_id).expect("a service of the catalogue").1;
         let page = |path: &str| self.pages.number(path);
         let rules = &self.rules;
-        let door = Door { service: &service, page: &page, department, rules, now_ms: event.occurred_at_ms };
+        let door =
+            Door { service: &service, page: &page, department, rules, now_ms: event.occurred_at_ms, path: Path::Live };
         proto::parse_event(event, &door).unwrap_or_else(|reject| panic!("{reject:?}: {event:?}"))
     }
 
