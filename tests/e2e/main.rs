@@ -5,6 +5,7 @@
 
 mod aggregator;
 mod clients;
+mod cluster;
 mod collector;
 mod faults;
 mod pages;

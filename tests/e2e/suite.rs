@@ -64,6 +64,7 @@ impl Test {
 /// All of them; the long ones first.
 pub(crate) fn all() -> Vec<Test> {
     let modules = [
+        crate::cluster::tests,
         crate::aggregator::tests,
         crate::pipeline::tests,
         crate::collector::tests,

@@ -35,11 +35,11 @@ impl Answer {
     }
 }
 
-/// All departments at one collector.
+/// All departments at one address, each with a connection of its own.
 #[derive(Clone)]
 pub struct Senders {
     channel: Channel,
-    tokens: BTreeMap<String, String>,
+    accounts: BTreeMap<String, (String, Channel)>,
     departments: HashMap<String, String>,
     tasks: Handle,
 }
@@ -56,18 +56,20 @@ impl Senders {
     pub fn new(stack: &Stack, collector: SocketAddr) -> Self {
         let endpoint = Endpoint::from_shared(format!("http://{collector}")).expect("an address");
         let tasks = stack.tasks().handle().clone();
-        let channel = {
+        let endpoint = endpoint.connect_timeout(Duration::from_secs(2)).timeout(Duration::from_secs(30));
+        let connect = || {
             let _inside = tasks.enter();
-            endpoint.connect_timeout(Duration::from_secs(2)).timeout(Duration::from_secs(30)).connect_lazy()
+            endpoint.connect_lazy()
         };
         let catalogue = Catalogue::embedded();
         let owner = |number| catalogue.department(number).expect("every owner exists").id.clone();
         let all = catalogue.services().iter().chain(catalogue.sandboxes());
         let departments = all.map(|service| (service.id.clone(), owner(service.department))).collect();
-        let token = |department: &domain::catalogue::Department| {
-            (department.id.clone(), stack.token(&department.id).to_owned())
+        let account = |department: &domain::catalogue::Department| {
+            (department.id.clone(), (stack.token(&department.id).to_owned(), connect()))
         };
-        Self { channel, tokens: catalogue.departments().iter().map(token).collect(), departments, tasks }
+        let accounts = catalogue.departments().iter().map(account).collect();
+        Self { channel: connect(), accounts, departments, tasks }
     }
 
     /// One call, as a department.
@@ -75,8 +77,9 @@ impl Senders {
     /// # Errors
     /// The status that it was refused with.
     pub fn publish(&self, department: &str, events: &[v1::Event], dry_run: bool) -> Result<Vec<Answer>, Status> {
-        let token = self.tokens.get(department).map_or(department, String::as_str);
-        self.tasks.block_on(publish(self.channel.clone(), token, events.to_vec(), dry_run))
+        let account = self.accounts.get(department);
+        let (token, channel) = account.map_or((department, &self.channel), |(token, channel)| (token, channel));
+        self.tasks.block_on(publish(channel.clone(), token, events.to_vec(), dry_run))
     }
 
     /// Sends each event as its department, batch by batch, all departments at once; answers in the order of the events.
@@ -90,7 +93,7 @@ impl Senders {
         self.tasks.block_on(async {
             let mut calls = Vec::new();
             for (department, places) in by_department {
-                let (token, channel) = (self.tokens[department].clone(), self.channel.clone());
+                let (token, channel) = self.accounts[department].clone();
                 let batches: Vec<_> = places
                     .chunks(BATCH)
                     .map(|places| (places.to_vec(), places.iter().map(|at| events[*at].clone()).collect::<Vec<_>>()))

@@ -24,7 +24,7 @@ pub struct Address {
 impl Address {
     /// Of servers that run.
     pub fn of(servers: &mut Servers) -> Self {
-        let brokers = servers.kafka().brokers().to_owned();
+        let brokers = servers.bootstrap();
         let store = servers.clickhouse();
         let (url, user, password) = (store.url().to_owned(), store.user().to_owned(), store.password().to_owned());
         Self { brokers, url, user, password }
@@ -77,6 +77,16 @@ impl Shared {
     #[must_use]
     pub fn own(&self, test: &str) -> Servers {
         start(&self.dir.join(format!("servers-{test}")))
+    }
+
+    /// Three brokers and two shards of one test's own.
+    ///
+    /// # Panics
+    /// When they cannot be started.
+    #[must_use]
+    pub fn cluster(&self, test: &str) -> Servers {
+        let started = Servers::start(&self.dir.join(format!("servers-{test}")), &Options::cluster());
+        started.unwrap_or_else(|error| panic!("a real cluster: {error}"))
     }
 
     /// Ends the servers and removes their data; the logs of the tests stay if they are wanted.

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use dev::{Service, service};
+use dev::{Servers, Service, service};
 use domain::catalogue::Catalogue;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
@@ -23,6 +24,8 @@ pub struct Stack {
     dir: PathBuf,
     address: Address,
     settings: Vec<(String, String)>,
+    /// In a cluster: what each instance is told besides.
+    instances: Vec<(&'static str, u32, Vec<(String, String)>)>,
     tokens: BTreeMap<String, String>,
     tasks: Runtime,
 }
@@ -51,7 +54,23 @@ impl Stack {
         std::fs::write(dir.join("departments.toml"), departments(&tokens)).expect("departments are written");
         let tasks = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let tasks = tasks.expect("a runtime for the test's clients");
-        Self { name: name.to_owned(), dir, address, settings: Vec::new(), tokens, tasks }
+        Self { name: name.to_owned(), dir, address, settings: Vec::new(), instances: Vec::new(), tokens, tasks }
+    }
+
+    /// On a cluster: services are told what `make cluster` tells them, by number.
+    ///
+    /// # Panics
+    /// When its files cannot be written.
+    #[must_use]
+    pub fn on_cluster(servers: &mut Servers, shared: &Shared, name: &str) -> Self {
+        let mut stack = Self::on(Address::of(servers), shared, name);
+        for service in ["collector", "aggregator", "gateway"] {
+            for number in 1..=2 {
+                let told = dev::cluster::environment(servers, service, number);
+                stack.instances.push((service, u32::try_from(number).expect("one of two"), told));
+            }
+        }
+        stack
     }
 
     /// Another setting for every service started from now on, such as `AGGREGATOR_COUNTING__FLUSH_MS`.
@@ -157,7 +176,8 @@ impl Stack {
     /// When it ends with anything but success.
     pub fn try_provision(&self, arguments: &[&str]) -> dev::Result<String> {
         let all: Vec<_> = ["provision"].into_iter().chain(arguments.iter().copied()).collect();
-        let environment = self.environment("AGGREGATOR");
+        let mut environment = self.environment("AGGREGATOR");
+        environment.extend(self.told("aggregator", 1));
         let pairs: Vec<_> = environment.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
         // What it printed is read from its log, so each run has one of its own.
         let runs = std::fs::read_dir(&self.dir).map_or(0, Iterator::count);
@@ -190,8 +210,9 @@ impl Stack {
     /// When it ends before it listens.
     #[must_use]
     pub fn aggregator_unready(&self, number: u32) -> Service {
-        let instance = ("AGGREGATOR_GROUP__INSTANCE_ID".to_owned(), format!("{}-{number}", self.name));
-        let started = self.start("aggregator", &format!("aggregator-{number}"), &[instance]);
+        let mut further = self.told("aggregator", number);
+        further.push(("AGGREGATOR_GROUP__INSTANCE_ID".to_owned(), format!("{}-{number}", self.name)));
+        let started = self.start("aggregator", &format!("aggregator-{number}"), &further);
         started.unwrap_or_else(|error| panic!("aggregator {number}: {error}"))
     }
 
@@ -202,6 +223,29 @@ impl Stack {
     #[must_use]
     pub fn gateway(&self) -> Service {
         self.ready("gateway")
+    }
+
+    /// Starts an instance of a service where the first one of them listens, or, without an address, as the first; waits
+    /// until it is ready.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn instance(&self, program: &str, number: u32, address: Option<SocketAddr>) -> Service {
+        let mut further = self.told(program, number);
+        let port = if program == "collector" { "GRPC" } else { "HTTP" };
+        let key = format!("{}_{port}__LISTEN", program.to_uppercase());
+        further.extend(address.map(|address| (key, address.to_string())));
+        let started = self.start(program, &format!("{program}-{number}"), &further).and_then(|mut service| {
+            service.wait_ready(PATIENCE)?;
+            Ok(service)
+        });
+        started.unwrap_or_else(|error| panic!("{program} {number}: {error}"))
+    }
+
+    fn told(&self, program: &str, number: u32) -> Vec<(String, String)> {
+        let own = self.instances.iter().find(|(service, n, _)| *service == program && *n == number);
+        own.map(|(.., told)| told.clone()).unwrap_or_default()
     }
 
     /// Starts a service under a name of its own without waiting until it is ready.
