@@ -18,6 +18,13 @@ use crate::shared::{Address, Shared};
 use crate::sql::Sql;
 use crate::until::PATIENCE;
 
+/// What one instance of a service is told.
+struct Instance {
+    service: &'static str,
+    number: u32,
+    told: Vec<(String, String)>,
+}
+
 /// One test's platform.
 pub struct Stack {
     name: String,
@@ -25,7 +32,7 @@ pub struct Stack {
     address: Address,
     settings: Vec<(String, String)>,
     /// In a cluster: what each instance is told besides.
-    instances: Vec<(&'static str, u32, Vec<(String, String)>)>,
+    instances: Vec<Instance>,
     tokens: BTreeMap<String, String>,
     tasks: Runtime,
 }
@@ -67,7 +74,8 @@ impl Stack {
         for service in ["collector", "aggregator", "gateway"] {
             for number in 1..=2 {
                 let told = dev::cluster::environment(servers, service, number);
-                stack.instances.push((service, u32::try_from(number).expect("one of two"), told));
+                let number = u32::try_from(number).expect("one of two");
+                stack.instances.push(Instance { service, number, told });
             }
         }
         stack
@@ -244,8 +252,8 @@ impl Stack {
     }
 
     fn told(&self, program: &str, number: u32) -> Vec<(String, String)> {
-        let own = self.instances.iter().find(|(service, n, _)| *service == program && *n == number);
-        own.map(|(.., told)| told.clone()).unwrap_or_default()
+        let own = self.instances.iter().find(|own| own.service == program && own.number == number);
+        own.map(|own| own.told.clone()).unwrap_or_default()
     }
 
     /// Starts a service under a name of its own without waiting until it is ready.
