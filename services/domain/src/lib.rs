@@ -3,6 +3,7 @@
 //! Invariant: everything here is a pure function of its arguments. It never does IO, reads a clock or a
 //! configuration file, and knows nothing of tokio, Kafka or ClickHouse.
 
+pub mod calendar;
 pub mod catalogue;
 pub mod cell;
 pub mod event;
@@ -14,5 +15,6 @@ pub mod rules;
 pub mod source;
 pub mod statement;
 pub mod time;
+pub mod usual;
 pub mod visitors;
 pub mod vocabulary;
