@@ -11,13 +11,15 @@ use axum::http::Uri;
 use axum::response::{IntoResponse, Response};
 use domain::source::{Log, Source};
 use serde::{Deserialize, Serialize};
+use views::ask::Asked;
+use views::figures::ListAsked;
 
 use crate::compose::{self, Span};
 use crate::history::BookRow;
-use crate::pages::Search;
+use crate::pages::{Parameters, parsed};
 use crate::problem::{Broken, Problem};
 use crate::progress::SourceProgress;
-use crate::site::{Rendered, Site};
+use crate::site::{CSV, Rendered, Site};
 
 const CACHE: &str = "no-cache";
 
@@ -36,17 +38,44 @@ pub async fn wall(State(site): Shared, headers: HeaderMap) -> Response {
 }
 
 /// `/api/v1/services`
-pub async fn services(
-    State(site): Shared,
-    search: Result<Query<Search>, QueryRejection>,
-    headers: HeaderMap,
-) -> Response {
-    let query = match search {
-        Ok(Query(search)) => search.words(),
-        Err(_) => return unreadable(),
-    };
-    let make = || Rendered::json(&site.compose(|composer| composer.service_list(&query)));
-    site.held.get_or(&format!("/api/v1/services?q={query}"), make).answer(&headers, CACHE)
+pub async fn services(State(site): Shared, parameters: Parameters, uri: Uri, headers: HeaderMap) -> Response {
+    let asked = parsed(parameters, |pairs| Ok((ListAsked::parse(pairs)?, Form::parse(pairs)?)));
+    let made = asked.and_then(|(asked, form)| {
+        site.held.get_or_try(&format!("/api/v1{uri}"), || {
+            let list = site.compose(|composer| composer.service_list(&asked))?;
+            Ok(form.render(&list, || views::services::csv(&list)))
+        })
+    });
+    answer_or_problem(made, &headers)
+}
+
+/// JSON, or a table as CSV.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    Json,
+    Csv,
+}
+
+impl Form {
+    fn parse(pairs: &[(String, String)]) -> Result<Self, Vec<Broken>> {
+        let mut asked = Asked::new(pairs);
+        let form = asked.choice("format", &[("json", Self::Json), ("csv", Self::Csv)], Self::Json);
+        asked.done(form)
+    }
+
+    fn render(self, value: &impl Serialize, csv: impl FnOnce() -> String) -> Rendered {
+        match self {
+            Self::Json => Rendered::json(value),
+            Self::Csv => Rendered::new(CSV, csv()),
+        }
+    }
+}
+
+fn answer_or_problem(made: Result<Rendered, Vec<Broken>>, headers: &HeaderMap) -> Response {
+    match made {
+        Ok(rendered) => rendered.answer(headers, CACHE),
+        Err(broken) => Problem::invalid(broken).into_response(),
+    }
 }
 
 /// `/api/v1/services/{id}`

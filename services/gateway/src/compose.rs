@@ -3,6 +3,7 @@
 //! Invariant: pure, and one value for a page and its API twin, made under one lock, so that figures and watermark belong
 //! together. What is not counted is `None`. It never renders.
 
+mod list;
 mod pages;
 mod series;
 
@@ -11,9 +12,11 @@ use std::collections::BTreeMap;
 use domain::catalogue::{Catalogue, SHORT_NAME_MAX, Service};
 use domain::source::ServiceNumber;
 use domain::time::{Day, MINUTE_MS, Period};
+use domain::usual;
 use domain::vocabulary::Stage;
 use views::figures::{self, Context, DepartmentRef, Freshness, Live as LiveFigures, ServiceRef};
 
+use crate::days::Days;
 use crate::fold::{Bucket, Measure, Sum};
 use crate::history::{self, Books, Weekdays};
 use crate::progress;
@@ -22,9 +25,6 @@ use crate::world::Live;
 
 pub use pages::RulesInForce;
 pub use series::{Point, Series, Span, series};
-
-/// Same weekdays that a usual range needs.
-pub const WEEKS_NEEDED: u32 = 4;
 
 /// What is said about the data on every page.
 #[derive(Debug, Clone, Copy)]
@@ -41,8 +41,10 @@ pub struct Composer<'a> {
     pub catalogue: &'a Catalogue,
     /// Counts.
     pub live: &'a Live,
-    /// The same weekdays before.
+    /// The days like today before.
     pub weekdays: &'a Weekdays,
+    /// What was counted by date.
+    pub days: &'a Days,
     /// The books, if they can be read.
     pub books: Option<&'a Books>,
     /// What is said about the data.
@@ -165,13 +167,12 @@ impl Composer<'_> {
             }
         }
         let weeks = known.len() as u32;
-        let mut quantile = |q| history::quantile(&mut known, q).map_or(0, |n| n.max(0.0).round() as u64);
-        let range = (weeks >= WEEKS_NEEDED).then(|| figures::UsualRange {
-            low: quantile(0.1),
-            median: quantile(0.5),
-            high: quantile(0.9),
+        let range = usual::range(&mut known).map(|range| figures::UsualRange {
+            low: rounded(range.low),
+            median: rounded(range.median),
+            high: rounded(range.high),
         });
-        figures::Usual { weeks, weeks_needed: WEEKS_NEEDED, range }
+        figures::Usual { weeks, weeks_needed: usual::WEEKS_NEEDED as u32, range }
     }
 
     fn rates(&self) -> figures::Rates {
@@ -268,6 +269,11 @@ impl RateSums {
             satisfaction: (rated > 0).then_some(figures::Satisfaction { rated, rating_sum, services, of_services }),
         }
     }
+}
+
+/// A count that was reckoned in fractions.
+fn rounded(n: f64) -> u64 {
+    n.max(0.0).round() as u64
 }
 
 /// Corrections that are ahead of what they correct must not show as less than nothing.

@@ -3,26 +3,26 @@
 //! Invariant: reads go through the views, which merge versions and subtract corrections. What every page shows is read
 //! in the background and held; only a series asked for reads while somebody waits. What cannot be read is missing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clickhouse::Row;
 use domain::source::ServiceNumber;
 use domain::time::{Day, HOUR_MS, Period};
+use domain::usual;
 use runtime::clickhouse::{Error, Store};
 use runtime::shutdown::Shutdown;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
+use crate::days::{self, Days};
 use crate::store::Stores;
 
-/// Same weekdays that are looked at.
-pub const WEEKS: i32 = 8;
 /// Hours in the longest day.
 const DAY_HOURS: usize = 25;
 /// The past changes by late events only.
-const WEEKS_EVERY: Duration = Duration::from_secs(600);
+const WEEKS_EVERY: Duration = Duration::from_secs(120);
 const BOOKS_EVERY: Duration = Duration::from_secs(5);
 /// Series that are read at the same time; further ones wait.
 const SERIES_AT_ONCE: usize = 4;
@@ -31,10 +31,10 @@ const RETRY_EVERY: Duration = Duration::from_secs(5);
 /// Completed by hour of one day: a place for each hour since London midnight; `None` = nothing counted.
 pub type Hours = [Option<i64>; DAY_HOURS];
 
-/// The same weekday in the weeks before, by service.
+/// The days like today in the weeks before, by service: same weekday, no bank holiday.
 #[derive(Debug, Clone, Default)]
 pub struct Weekdays {
-    /// The day whose weekday it is.
+    /// The day that they are like.
     pub today: Option<Day>,
     /// Newest first: the day, and its hours by service.
     pub days: Vec<(Day, BTreeMap<ServiceNumber, Hours>)>,
@@ -108,6 +108,8 @@ pub struct SeriesRow {
 pub struct History {
     stores: Arc<Stores>,
     weekdays: Mutex<Arc<Weekdays>>,
+    days: Mutex<Arc<Days>>,
+    bank_holidays: BTreeSet<Day>,
     books: Mutex<Option<Arc<Books>>>,
     /// Series are the only reads that strangers cause.
     readers: Semaphore,
@@ -116,10 +118,12 @@ pub struct History {
 impl History {
     /// Nothing read yet.
     #[must_use]
-    pub fn new(stores: Arc<Stores>) -> Arc<Self> {
+    pub fn new(stores: Arc<Stores>, bank_holidays: BTreeSet<Day>) -> Arc<Self> {
         Arc::new(Self {
             stores,
             weekdays: Mutex::default(),
+            days: Mutex::default(),
+            bank_holidays,
             books: Mutex::default(),
             readers: Semaphore::new(SERIES_AT_ONCE),
         })
@@ -129,6 +133,18 @@ impl History {
     #[must_use]
     pub fn weekdays(&self) -> Arc<Weekdays> {
         Arc::clone(&self.weekdays.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What was counted by date.
+    #[must_use]
+    pub fn days(&self) -> Arc<Days> {
+        Arc::clone(&self.days.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether a date is a bank holiday of England and Wales.
+    #[must_use]
+    pub fn is_bank_holiday(&self, day: Day) -> bool {
+        self.bank_holidays.contains(&day)
     }
 
     /// The books, if they were read within the last minute.
@@ -150,9 +166,14 @@ impl History {
     async fn keep_weekdays(&self) {
         loop {
             let today = Day::at(runtime::clock::now_ms());
-            let read = async { read_weekdays(&self.stores.get().await?, today).await };
+            let read = async {
+                let store = self.stores.get().await?;
+                let alike = usual::days_alike(today, |day| self.is_bank_holiday(day));
+                Ok::<_, Error>((read_weekdays(&store, today, &alike).await?, days::read(&store, today).await?))
+            };
             let wait = match read.await {
-                Ok(weekdays) => {
+                Ok((weekdays, days)) => {
+                    *self.days.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(days);
                     *self.weekdays.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(weekdays);
                     WEEKS_EVERY
                 }
@@ -211,10 +232,9 @@ impl History {
     }
 }
 
-async fn read_weekdays(store: &Store, today: Day) -> Result<Weekdays, Error> {
+async fn read_weekdays(store: &Store, today: Day, alike: &[Day]) -> Result<Weekdays, Error> {
     let mut weekdays = Weekdays { today: Some(today), days: Vec::new() };
-    for week in 1..=WEEKS {
-        let day = Day(today.0 - 7 * week);
+    for &day in alike {
         let (from, to) = (day.start_ms() / 1_000, day.next().start_ms() / 1_000);
         let sql = "SELECT toUInt32(t) AS start, service, toInt64(sum(completed)) AS n FROM {figures}.hour \
                    WHERE t >= toDateTime(?) AND t < toDateTime(?) GROUP BY start, service";
@@ -246,15 +266,12 @@ pub fn by_time_of_day(hours: &Hours, since_midnight_ms: i64) -> f64 {
     hours.iter().enumerate().map(|(place, n)| n.unwrap_or(0) as f64 * share(place)).sum()
 }
 
-/// A quantile of values, between neighbours in proportion; `None` without values.
+/// What was completed in the 60 minutes before a time of day, the hours' parts in proportion; `None` in the first hour,
+/// which reaches into the day before.
 #[must_use]
-pub fn quantile(values: &mut [f64], q: f64) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    let last = values.len().checked_sub(1)?;
-    let at = q.clamp(0.0, 1.0) * last as f64;
-    let below = at.floor() as usize;
-    let above = (below + 1).min(last);
-    Some(values[below] + (values[above] - values[below]) * (at - below as f64))
+pub fn last_hour(hours: &Hours, since_midnight_ms: i64) -> Option<f64> {
+    let from = since_midnight_ms - HOUR_MS;
+    (from >= 0).then(|| by_time_of_day(hours, since_midnight_ms) - by_time_of_day(hours, from))
 }
 
 #[cfg(test)]
@@ -273,10 +290,11 @@ mod tests {
     }
 
     #[test]
-    fn quantiles_lie_between_neighbours() {
-        assert_eq!(quantile(&mut [], 0.5), None);
-        assert_eq!(quantile(&mut [7.0], 0.1), Some(7.0));
-        assert_eq!(quantile(&mut [4.0, 1.0, 2.0, 3.0, 5.0], 0.5), Some(3.0));
-        assert_eq!(quantile(&mut [1.0, 2.0], 0.25), Some(1.25));
+    fn the_last_hour_is_of_two_hours_in_proportion() {
+        let mut hours = [None; DAY_HOURS];
+        (hours[4], hours[5]) = (Some(100), Some(40));
+        let at = 5 * HOUR_MS + HOUR_MS / 4;
+        assert!((last_hour(&hours, at).unwrap() - 85.0).abs() < 1e-9);
+        assert_eq!(last_hour(&hours, HOUR_MS / 2), None);
     }
 }

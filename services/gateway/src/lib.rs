@@ -5,6 +5,7 @@ pub mod board;
 pub mod boot;
 pub mod compose;
 pub mod config;
+pub mod days;
 pub mod fold;
 pub mod follow;
 pub mod frame;
@@ -131,7 +132,7 @@ fn assemble(config: &Config, metrics: &Metrics, health: &Health, shutdown: &Shut
     stated.set_published(&world.catalogue, runtime::clock::now_ms());
     let site = Site {
         world,
-        history: History::new(Arc::clone(&stores)),
+        history: History::new(Arc::clone(&stores), std::collections::BTreeSet::new()),
         door: Door::new(Arc::clone(&writers), config.live.clone(), shutdown.clone()),
         metrics: metrics.clone(),
         health: health.clone(),

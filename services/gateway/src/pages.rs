@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
-use views::figures::Context;
+use views::ask::Broken;
+use views::figures::{Context, ListAsked};
 
 use crate::site::{HTML, Rendered, Site};
 
@@ -18,21 +18,8 @@ const CACHE: &str = "no-cache";
 
 type Shared = State<Arc<Site>>;
 
-/// What `/services` is asked for.
-#[derive(Debug, Deserialize)]
-pub struct Search {
-    /// Words to look for.
-    #[serde(default)]
-    pub q: String,
-}
-
-impl Search {
-    /// The words, bounded.
-    #[must_use]
-    pub fn words(&self) -> String {
-        self.q.chars().take(100).collect()
-    }
-}
+/// The parameters of an address; what is not UTF-8 cannot be read.
+pub type Parameters = Result<Query<Vec<(String, String)>>, QueryRejection>;
 
 /// `/`
 pub async fn overview(State(site): Shared, headers: HeaderMap) -> Response {
@@ -53,18 +40,37 @@ pub async fn about(State(site): Shared, headers: HeaderMap) -> Response {
 }
 
 /// `/services`
-pub async fn services(
-    State(site): Shared,
-    search: Result<Query<Search>, QueryRejection>,
-    headers: HeaderMap,
-) -> Response {
-    // What cannot be read as a search is one for nothing in particular.
-    let query = search.map(|Query(search)| search.words()).unwrap_or_default();
-    let make = || {
-        let list = site.compose(|composer| composer.service_list(&query));
-        Rendered::new(HTML, views::lists::services_page(&list))
-    };
-    site.held.get_or(&format!("/services?q={query}"), make).answer(&headers, CACHE)
+pub async fn services(State(site): Shared, parameters: Parameters, uri: Uri, headers: HeaderMap) -> Response {
+    let list = parsed(parameters, ListAsked::parse);
+    let list = list.and_then(|asked| {
+        site.held.get_or_try(&uri.to_string(), || {
+            let list = site.compose(|composer| composer.service_list(&asked))?;
+            Ok(Rendered::new(HTML, views::services::page(&list)))
+        })
+    });
+    answer_or_refuse(&site, list, &headers)
+}
+
+/// Parameters as a question, or what is wrong with them.
+pub(crate) fn parsed<T>(
+    parameters: Parameters,
+    parse: impl FnOnce(&[(String, String)]) -> Result<T, Vec<Broken>>,
+) -> Result<T, Vec<Broken>> {
+    match parameters {
+        Ok(Query(pairs)) => parse(&pairs),
+        Err(_) => Err(vec![Broken::new("query", "is UTF-8, percent-encoded")]),
+    }
+}
+
+fn answer_or_refuse(site: &Site, made: Result<Rendered, Vec<Broken>>, headers: &HeaderMap) -> Response {
+    match made {
+        Ok(rendered) => rendered.answer(headers, CACHE),
+        Err(broken) => {
+            let page = views::errors::refused(&broken, Some(&site.context()));
+            (StatusCode::BAD_REQUEST, [(header::CONTENT_TYPE, HTML), (header::CACHE_CONTROL, "no-store")], page)
+                .into_response()
+        }
+    }
 }
 
 /// `/services/{id}`

@@ -5,23 +5,7 @@
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-
-/// A rule that a field breaks.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Broken {
-    /// Name of the parameter.
-    pub field: &'static str,
-    /// What it must be: "is …".
-    pub rule: &'static str,
-}
-
-impl Broken {
-    /// A broken rule.
-    #[must_use]
-    pub const fn new(field: &'static str, rule: &'static str) -> Self {
-        Self { field, rule }
-    }
-}
+pub use views::ask::Broken;
 
 /// What a program is told instead of an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

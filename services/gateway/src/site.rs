@@ -37,6 +37,9 @@ pub const HTML: &str = "text/html; charset=utf-8";
 /// Of the read API.
 pub const JSON: &str = "application/json";
 
+/// Of tables.
+pub const CSV: &str = "text/csv; charset=utf-8; header=present";
+
 /// Everything that answers are made from.
 pub struct Site {
     /// Counts and names.
@@ -63,12 +66,13 @@ impl Site {
     /// Makes a value under one lock.
     pub fn compose<T>(&self, make: impl FnOnce(Composer<'_>) -> T) -> T {
         let now_ms = runtime::clock::now_ms();
-        let (weekdays, books) = (self.history.weekdays(), self.history.books(now_ms));
+        let (weekdays, days, books) = (self.history.weekdays(), self.history.days(), self.history.books(now_ms));
         let live = self.world.live();
         make(Composer {
             catalogue: &self.world.catalogue,
             live: &live,
             weekdays: &weekdays,
+            days: &days,
             books: books.as_deref(),
             labels: self.labels,
             now_ms,
@@ -165,19 +169,30 @@ pub struct Held {
 impl Held {
     /// The answer for an address, made if there is none that is fresh.
     pub fn get_or(&self, address: &str, make: impl FnOnce() -> Rendered) -> Rendered {
+        match self.get_or_try(address, || Ok::<_, std::convert::Infallible>(make())) {
+            Ok(rendered) => rendered,
+            Err(never) => match never {},
+        }
+    }
+
+    /// The same where it may not be possible.
+    ///
+    /// # Errors
+    /// What `make` says; it is not held.
+    pub fn get_or_try<E>(&self, address: &str, make: impl FnOnce() -> Result<Rendered, E>) -> Result<Rendered, E> {
         let now = Instant::now();
         let fresh = |held: &(Instant, Rendered)| now.duration_since(held.0) < HELD_FOR;
         if let Some((_, held)) = self.lock().get(address).filter(|held| fresh(held)) {
-            return held.clone();
+            return Ok(held.clone());
         }
-        let made = make();
+        let made = make()?;
         let mut answers = self.lock();
         answers.retain(|_, held| fresh(held));
         let bytes: usize = answers.values().map(|(_, held)| held.content.body.len()).sum();
         if bytes + made.content.body.len() <= HELD_BYTES_MAX {
             answers.insert(address.to_owned(), (now, made.clone()));
         }
-        made
+        Ok(made)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, (Instant, Rendered)>> {

@@ -26,8 +26,9 @@ struct File {
 }
 
 const JS: &str = "js";
-const FILES: [File; 11] = [
+const FILES: [File; 12] = [
     File { stem: "look", extension: "css", body: include_bytes!("../web/look.css") },
+    File { stem: "dashboard", extension: "css", body: include_bytes!("../web/dashboard.css") },
     File { stem: "look", extension: "woff2", body: include_bytes!("../web/look.woff2") },
     File { stem: "licence", extension: "txt", body: include_bytes!("../web/look.woff2.OFL.txt") },
     File { stem: "icon", extension: "svg", body: include_bytes!("../web/icon.svg") },

@@ -66,6 +66,20 @@ pub fn date_short(day: Day) -> String {
     format!("{of_month} {}", MONTHS[month as usize - 1])
 }
 
+/// `Jan 2026`
+#[must_use]
+pub fn month(day: Day) -> String {
+    let (year, month, _) = day.ymd();
+    format!("{} {year}", &MONTHS[month as usize - 1][..3])
+}
+
+/// `20 Jan`
+#[must_use]
+pub fn day_month(day: Day) -> String {
+    let (_, month, of_month) = day.ymd();
+    format!("{of_month} {}", &MONTHS[month as usize - 1][..3])
+}
+
 /// `Tuesday 20 January 2026`
 #[must_use]
 pub fn long_date(day: Day) -> String {

@@ -4,6 +4,7 @@
 
 use maud::html;
 
+use crate::ask::Broken;
 use crate::figures::Context;
 use crate::layout::{Frame, REFRESH_S, page as frame};
 
@@ -19,6 +20,20 @@ pub fn not_found(what: &str, context: Option<&Context>) -> String {
         p { a href="/services" { "All services" } " · " a href="/" { "Overview" } }
     };
     error_frame("Page not found", context, &body)
+}
+
+/// 400: the address asks for something that there cannot be; each field with its rule.
+#[must_use]
+pub fn refused(broken: &[Broken], context: Option<&Context>) -> String {
+    let body = html! {
+        div.pagehead {
+            h1 { "This address cannot be read" }
+            p.lead.sub { "It asks for something that there cannot be." }
+        }
+        ul.rules { @for one in broken { li { code { (one.field) } " " (one.rule) "." } } }
+        p { a href="/services" { "All services" } " · " a href="/" { "Overview" } }
+    };
+    error_frame("This address cannot be read", context, &body)
 }
 
 /// 500 and 503: something on our side does not work. `message` is for the reader, one sentence.

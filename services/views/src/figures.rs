@@ -5,14 +5,18 @@
 //! seconds (`_s`), days are London dates as `2026-11-24`.
 
 mod day_text;
+mod list;
 mod pages;
 
 use domain::time::{Day, MINUTE_MS};
 use serde::{Deserialize, Serialize};
 
+pub use list::{
+    Attention, Choice, Concern, Counted, ListAsked, ListRow, ServiceList, StatedYear, SumOf, Totals, WindowDays,
+};
 pub use pages::{
     About, ChannelFigure, DaySeries, DepartmentPage, DepartmentRow, Durations, HourFigure, Overview, ReasonFigure,
-    ServiceFacts, ServiceList, ServicePage, ServiceRow, Stages, StepFigure, Wall, Yearly,
+    ServiceFacts, ServicePage, ServiceRow, Stages, StepFigure, Wall, Yearly,
 };
 
 /// Minutes of a last hour as pages show it: 60 full ones and the open one.

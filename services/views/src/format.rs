@@ -125,6 +125,34 @@ pub fn per_second(per_minute: Option<u64>) -> String {
     }
 }
 
+/// A share between 0 and 1 in per cent, as [`percent`] writes it: for means that are no ratio of two counts.
+#[must_use]
+pub fn share(x: f64) -> String {
+    const WHOLE: u64 = 1_000_000_000;
+    let part = (x.max(0.0) * WHOLE as f64).round() as u64;
+    percent(part, WHOLE).unwrap_or_default()
+}
+
+/// Money to the penny: `£1.10`, `£1,204`; from a hundred pounds on without pence.
+#[must_use]
+pub fn pounds(x: f64) -> String {
+    let pence = (x.abs() * 100.0).round() as u64;
+    let sign = if x < 0.0 { "−" } else { "" };
+    if pence >= 10_000 {
+        return format!("{sign}£{}", exact((pence + 50) / 100));
+    }
+    format!("{sign}£{}.{:02}", pence / 100, pence % 100)
+}
+
+/// Money with `k`, `m` or `bn`: `£1.56bn`; below a thousand pounds to the penny.
+#[must_use]
+pub fn pounds_short(x: f64) -> String {
+    if x.abs() < 1_000.0 {
+        return pounds(x);
+    }
+    format!("{}£{}", if x < 0.0 { "−" } else { "" }, short(x.abs().round() as u64))
+}
+
 /// `part / whole` in units of 10^-decimals, halves up.
 fn ratio_rounded(part: u128, whole: u128, decimals: u32) -> u128 {
     let scaled = part * 10_u128.pow(decimals);
@@ -145,6 +173,16 @@ fn fixed(units: u128, decimals: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn money_has_pence_where_they_matter() {
+        assert_eq!(
+            (pounds(1.1), pounds(0.0), pounds(204.4), pounds(-3.456)),
+            ("£1.10".into(), "£0.00".into(), "£204".into(), "−£3.46".into())
+        );
+        assert_eq!((pounds_short(999.0), pounds_short(1_557_000_000.0)), ("£999".into(), "£1.56bn".into()));
+        assert_eq!((share(0.8043), share(0.0), share(1.0)), ("80.4%".into(), "0%".into(), "100%".into()));
+    }
 
     #[test]
     fn whole_numbers_have_separators() {

@@ -69,6 +69,7 @@ pub(crate) fn head(title: &str, script: Option<&str>) -> Markup {
             title { (title) }
             link rel="preload" href=(assets::href("look.woff2")) as="font" type="font/woff2" crossorigin;
             link rel="stylesheet" href=(assets::href("look.css"));
+            link rel="stylesheet" href=(assets::href("dashboard.css"));
             link rel="icon" href=(assets::href("icon.svg")) type="image/svg+xml";
             @if let Some(script) = script { script type="module" src=(assets::href(script)) {} }
         }

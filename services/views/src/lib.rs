@@ -5,10 +5,12 @@
 #![doc = include_str!("../README.md")]
 
 pub mod about;
+pub mod ask;
 pub mod assets;
 mod attention;
 pub mod chart;
 pub mod clock;
+pub mod csv;
 pub mod errors;
 pub mod figures;
 pub mod format;
@@ -20,6 +22,7 @@ pub mod parts;
 mod rows;
 pub mod service;
 mod service_use;
+pub mod services;
 pub mod wall;
 pub mod words;
 

@@ -1,12 +1,11 @@
-//! `/services` and `/departments/{id}`: which services there are, live.
+//! `/departments/{id}`: which services a department has, live; and how a service is found by words.
 //!
-//! Invariant: the filter works by address alone, without a script. It never hides a service for having no figure: such
-//! services stand last and say so.
+//! Invariant: a service without a figure is not hidden: it stands last and says so. It never sorts.
 
 use maud::{Markup, PreEscaped, html};
 
 use crate::chart::{MinuteChart, Part, minute_columns};
-use crate::figures::{DepartmentPage, ServiceList, ServiceRef};
+use crate::figures::{DepartmentPage, ServiceRef};
 use crate::layout::{Frame, REFRESH_S, page as frame};
 use crate::parts::{Figure, against_usual, fig, foot, usual_range};
 use crate::rows::{Columns, minutes_table, services_table};
@@ -23,44 +22,6 @@ pub fn matches(service: &ServiceRef, query: &str) -> bool {
         let word = word.to_lowercase();
         names.iter().any(|name| name.contains(&word))
     })
-}
-
-/// The page of all services.
-#[must_use]
-pub fn services_page(list: &ServiceList) -> String {
-    let found = list.services.len() as u64;
-    let body = html! {
-        div.pagehead {
-            h1 { "Services" }
-            p.lead.sub {
-                @if list.query.is_empty() { (format::count(found, "service")) ", most transactions today first; those without a figure last." }
-                @else { (format::exact(found)) " of " (format::count(list.services_known.into(), "service")) " with “" (list.query) "” in their name or department." }
-            }
-            form.find.big role="search" aria-label="In this list" action="/services" {
-                input type="search" name="q" value=(list.query) aria-label="Find a service or department" placeholder="Name, department or abbreviation";
-                button aria-label="Search" { (crate::parts::icon("find")) }
-            }
-            @if !list.query.is_empty() { p { a href="/services" { "Show all services" } } }
-        }
-        div.scrollx data-island="services" {
-            @if list.services.is_empty() { p { "No service is called that. Try one word of its name, or the abbreviation of its department." } }
-            @else { (services_table(&list.services, &list.context, Columns::List)) }
-        }
-        (foot(None, "/api/v1/services", &html! { b { "Counted" } ", today provisional. Order and state as of " span data-part="island-age" { (clock::hm(list.context.edge_ms())) } }))
-    };
-    frame(
-        &Frame {
-            title: "Services: government performance",
-            nav: "/services",
-            context: Some(&list.context),
-            topic: Some("overview"),
-            script: Some("page.js"),
-            // The list is long; its figures are live all the same.
-            refresh_s: 5 * REFRESH_S,
-            query: &list.query,
-        },
-        &body,
-    )
 }
 
 /// The page of one department.

@@ -16,8 +16,6 @@ pub(crate) enum Columns {
     Busiest,
     /// Of one department, whose topic carries the services' minutes: the last hour is drawn and kept live.
     Department,
-    /// Of all there are, and they are many.
-    List,
 }
 
 /// A table of services, in the order given.
@@ -29,7 +27,7 @@ pub(crate) fn services_table(rows: &[ServiceRow], context: &Context, columns: Co
                 th scope="col" { "Service" }
                 @if columns != Columns::Department { th.dp scope="col" { "Department" } }
                 th.n scope="col" { "Last minute" }
-                @if columns != Columns::List { th.draw scope="col" { "Last 60 minutes" } }
+                th.draw scope="col" { "Last 60 minutes" }
                 th.st scope="col" { "State" } th.n.td scope="col" { "Today so far" }
             } }
             tbody { @for (i, row) in rows.iter().enumerate() {
@@ -52,7 +50,7 @@ fn service_cells(row: &ServiceRow, context: &Context, columns: Columns) -> Marku
             td.dp { span class=(format!("sw1 b{}", colour(&service.department))) {} (service.department.short_name) }
         }
         td.n.p2 { b { (Figure::minute(&last, row.live.last_minute).span("")) } }
-        @if columns != Columns::List { td.draw.p3 { (spark(&row.live.minutes, (columns == Columns::Department).then_some(&key), 190)) } }
+        td.draw.p3 { (spark(&row.live.minutes, (columns == Columns::Department).then_some(&key), 190)) }
         td.st.p4 { (state(row, context)) }
         td.n.td { (Figure::today(&today, row.live.today).span("")) }
     }

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use made_up::*;
 use views::figures::{Overview, ServicePage, Wall};
-use views::{about, errors, lists, overview, service, wall};
+use views::{about, ask, errors, lists, overview, service, services, wall};
 
 fn all() -> Vec<(&'static str, String)> {
     vec![
@@ -19,9 +19,9 @@ fn all() -> Vec<(&'static str, String)> {
         ("service", service::page(&service_page(context()))),
         ("service-never", service::page(&service_never())),
         ("department", lists::department_page(&department_page())),
-        ("services", lists::services_page(&service_list(""))),
-        ("services-found", lists::services_page(&service_list("hmrc"))),
-        ("services-none", lists::services_page(&service_list("moon"))),
+        ("services", services::page(&service_list(""))),
+        ("services-found", services::page(&service_list("hmrc"))),
+        ("services-none", services::page(&service_list("moon"))),
         ("wall", wall::page(&wall(context()))),
         ("wall-behind", wall::page(&wall(behind()))),
         ("wall-silent", wall::page(&wall(silent()))),
@@ -29,6 +29,7 @@ fn all() -> Vec<(&'static str, String)> {
         ("wall-usual", wall::page(&usual_wall())),
         ("about-the-data", about::page(&about())),
         ("not-found", errors::not_found("service called “moon”", None)),
+        ("refused", errors::refused(&[ask::Broken::new("sort", "is one of name, cost")], Some(&context()))),
         ("failed", errors::failed("The figures cannot be read at present.", None)),
     ]
 }

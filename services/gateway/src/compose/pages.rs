@@ -13,7 +13,7 @@ use domain::time::{Day, HOUR_MS, MINUTE_MS, Period};
 use domain::vocabulary::{Channel, Reason, Stage};
 use views::figures::{
     About, ChannelFigure, Context, DaySeries, DepartmentPage, DepartmentRow, Durations, HourFigure, Overview,
-    ReasonFigure, ServiceFacts, ServiceList, ServicePage, ServiceRow, Stages, StepFigure, Wall, Yearly,
+    ReasonFigure, ServiceFacts, ServicePage, ServiceRow, Stages, StepFigure, Wall, Yearly,
 };
 
 use super::{Composer, whole};
@@ -106,23 +106,6 @@ impl Composer<'_> {
         // `None` sorts before `Some`: reversed, those without a figure stand last.
         rows.sort_by(|a, b| (Reverse(a.live.today), &a.service.name).cmp(&(Reverse(b.live.today), &b.service.name)));
         rows
-    }
-
-    /// `/services`
-    #[must_use]
-    pub fn service_list(&self, query: &str) -> ServiceList {
-        let context = self.context();
-        let found = self
-            .catalogue
-            .services()
-            .iter()
-            .filter(|service| query.trim().is_empty() || views::lists::matches(&self.service_ref(service), query));
-        ServiceList {
-            services: self.rows(&context, found),
-            query: query.trim().to_owned(),
-            services_known: self.catalogue.services().len() as u32,
-            context,
-        }
     }
 
     /// `/departments/{id}`

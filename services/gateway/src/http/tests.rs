@@ -62,7 +62,8 @@ async fn a_page_and_its_twin_show_the_same_figure() {
     let (_, wall) = server.json("/api/v1/wall").await;
     assert_eq!(wall["tiles"].as_array().unwrap().len(), 6);
     let (_, list) = server.json("/api/v1/services?q=self%20assessment").await;
-    assert_eq!(list["services"][0]["live"]["today"], 1_234);
+    assert_eq!(list["services"][0]["counted"]["completed"], 1_234);
+    assert_eq!(list["totals"]["transactions"]["value"], 1_234.0);
 }
 
 #[tokio::test]
@@ -81,6 +82,39 @@ async fn what_is_not_there_is_a_page_or_a_problem() {
         assert_eq!((status, problem["status"].as_u64()), (404, Some(404)), "{address}");
     }
     assert_eq!(server.get("/assets/look.css").await.0, 404, "no name without its hash");
+}
+
+#[tokio::test]
+async fn a_list_that_cannot_be_is_refused_by_field_as_a_page_and_as_a_problem() {
+    let server = Server::start().await;
+    for (query, field) in [
+        ("sort=size", "sort"),
+        ("order=up", "order"),
+        ("over=ever", "over"),
+        ("limit=0", "limit"),
+        ("limit=99999999999999999999", "limit"),
+        ("after=none-such", "after"),
+        ("department=none-such", "department"),
+        ("agency=%27%3B+DROP+TABLE", "agency"),
+        ("q=1&q=2", "q"),
+    ] {
+        let (status, _, page) = server.get(&format!("/services?{query}")).await;
+        assert!(status == 400 && page.contains(&format!("<code>{field}</code>")), "{query}: {status}");
+        let (status, problem) = server.json(&format!("/api/v1/services?{query}")).await;
+        assert_eq!((status, problem["errors"][0]["field"].as_str()), (400, Some(field)), "{query}");
+    }
+    for (query, found) in [("q=%3Cscript%3E", false), ("department=dft&sort=name&order=descending&over=7-days", true)] {
+        let (status, _, page) = server.get(&format!("/services?{query}")).await;
+        assert_eq!((status, page.contains("scope=\"row\"")), (200, found), "{query}");
+        assert!(!page.contains("<script>"), "{query}");
+    }
+    let (_, first) = server.json("/api/v1/services?limit=2&sort=name").await;
+    let next = first["next"].as_str().unwrap();
+    let (_, second) = server.json(&format!("/api/v1/services?limit=2&sort=name&after={next}")).await;
+    assert!(second["services"][0]["service"]["name"].as_str() > first["services"][1]["service"]["name"].as_str());
+    let (_, head, csv) = server.get("/api/v1/services?format=csv&limit=3").await;
+    assert!(head.contains("text/csv"), "{head}");
+    assert_eq!(csv.lines().count(), 4);
 }
 
 #[tokio::test]

@@ -16,6 +16,26 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Day, D::
     parse(&text).ok_or_else(|| D::Error::custom("a day is written as 2026-11-24"))
 }
 
+/// The same for a day that may be missing: `null`.
+pub(super) mod option {
+    use domain::time::Day;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    /// Writes a day as text, or `null`.
+    pub(in crate::figures) fn serialize<S: Serializer>(day: &Option<Day>, to: S) -> Result<S::Ok, S::Error> {
+        match day {
+            Some(day) => to.collect_str(day),
+            None => to.serialize_none(),
+        }
+    }
+
+    /// Reads a day from text, or nothing from `null`.
+    pub(in crate::figures) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Day>, D::Error> {
+        let Some(text) = Option::<String>::deserialize(from)? else { return Ok(None) };
+        super::parse(&text).map(Some).ok_or_else(|| D::Error::custom("a day is written as 2026-11-24"))
+    }
+}
+
 fn parse(text: &str) -> Option<Day> {
     let mut parts = text.splitn(3, '-');
     let day = Day::from_ymd(parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);

@@ -56,20 +56,6 @@ pub struct ServiceRow {
     pub last_event_ms: Option<i64>,
 }
 
-/// `/services` and `/api/v1/services`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ServiceList {
-    /// When, how fresh, what kind.
-    #[serde(flatten)]
-    pub context: Context,
-    /// The text that was searched for; empty for all.
-    pub query: String,
-    /// Services in the catalogue, before the search.
-    pub services_known: u32,
-    /// Those found, most transactions today first, those without a figure last.
-    pub services: Vec<ServiceRow>,
-}
-
 /// `/departments/{id}` and its twin.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DepartmentPage {

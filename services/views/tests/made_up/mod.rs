@@ -279,12 +279,61 @@ pub(crate) fn department_page() -> DepartmentPage {
 }
 
 pub(crate) fn service_list(query: &str) -> ServiceList {
-    let mut rows: Vec<_> = (0..9).map(row).collect();
-    for row in &mut rows {
-        row.live.minutes = Vec::new();
-    }
+    let until = Day::from_ymd(2017, 10, 1);
+    let list_row = |i: usize| {
+        let row = row(i);
+        let some = (row.live.today.unwrap_or(0) > 0).then_some(());
+        let n = row.live.today;
+        ListRow {
+            service: row.service,
+            agency: None,
+            counted: Counted {
+                completed: n,
+                digital: n.map(|n| n * 4 / 5),
+                started: n.filter(|_| i % 2 == 0).map(|n| n * 5 / 4),
+                completed_of_started: n.filter(|_| i % 2 == 0),
+                rated: some.filter(|()| i % 3 == 0).map(|()| 900),
+                rating_sum: some.filter(|()| i % 3 == 0).map(|()| 3_800),
+            },
+            last_minute: row.live.last_minute,
+            last_event_ms: row.last_event_ms,
+            stated: (i < 6).then_some(StatedYear {
+                until,
+                volume: Some(47_055_169 / (i as u64 + 1)),
+                digital: None,
+                cost: (i < 4).then_some(1.1 * (i + 1) as f64),
+                counted: None,
+            }),
+        }
+    };
+    let mut rows: Vec<_> = (0..9).map(list_row).collect();
     rows.retain(|row| views::lists::matches(&row.service, query));
-    ServiceList { context: silent(), query: query.into(), services_known: 820, services: rows }
+    let attention = |i, concern| Attention { service: service(i), concern };
+    let context = silent();
+    ServiceList {
+        asked: ListAsked { q: query.into(), ..ListAsked::default() },
+        services_known: 820,
+        found: rows.len() as u32,
+        totals: views::services::totals(&rows),
+        attention: vec![
+            attention(3, Concern::Silent { last_ms: NOW_MS - 23 * MINUTE_MS, habit_ms: 2_000 }),
+            attention(
+                6,
+                Concern::Outside { side: domain::usual::Side::Below, count: 4_100, low: 9_000, high: 10_400, days: 8 },
+            ),
+            attention(
+                1,
+                Concern::Completion { part: 7_000, whole: 10_000, part_before: 84_000, whole_before: 100_000 },
+            ),
+            attention(2, Concern::Late { since: Some(Day::from_ymd(2017, 9, 30)) }),
+        ],
+        services: rows,
+        next: None,
+        window: WindowDays { from: context.today, to: context.today, counted_from: None },
+        departments: vec![Choice { id: "dft".into(), name: "Department for Transport".into() }],
+        agencies: vec![Choice { id: "dvla".into(), name: "Driver and Vehicle Licensing Agency".into() }],
+        context,
+    }
 }
 
 pub(crate) fn wall(context: Context) -> Wall {

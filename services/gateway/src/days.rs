@@ -1,0 +1,178 @@
+//! Counted by service and London date, over the last two years: what every page sums that looks further back than today.
+//!
+//! Invariant: read through the views, which merge versions and subtract corrections, and held, so that a page costs no
+//! read. A date on which nothing of a service was counted is missing, not 0. Today is not in it: that is live.
+
+use std::collections::BTreeMap;
+
+use clickhouse::Row;
+use domain::source::ServiceNumber;
+use domain::time::Day;
+use domain::vocabulary::Channel;
+use runtime::clickhouse::{Error, Store};
+use serde::Deserialize;
+use views::figures::Counted;
+
+/// Dates that are held: two years, so that this year can stand against last.
+const DAYS_HELD: i32 = 2 * 366 + 7;
+
+/// What was counted of one service on one date, or over several.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DaySums {
+    /// Transactions.
+    pub completed: i64,
+    /// Those through digital channels.
+    pub digital: i64,
+    /// Begun.
+    pub started: i64,
+    /// Completed through the channels that sent starts that day.
+    pub completed_of_started: i64,
+    /// Ratings.
+    pub rated: i64,
+    /// Their sum.
+    pub rating_sum: i64,
+}
+
+impl DaySums {
+    fn add(&mut self, other: &Self) {
+        self.completed += other.completed;
+        self.digital += other.digital;
+        self.started += other.started;
+        self.completed_of_started += other.completed_of_started;
+        self.rated += other.rated;
+        self.rating_sum += other.rating_sum;
+    }
+
+    /// As figures: what was never counted is missing.
+    #[must_use]
+    pub fn figures(&self) -> Counted {
+        let whole = |n: i64| n.max(0).cast_unsigned();
+        let of = |base: i64, n: i64| (base != 0).then(|| whole(n));
+        Counted {
+            completed: of(self.completed, self.completed),
+            digital: of(self.completed, self.digital),
+            started: of(self.started, self.started),
+            completed_of_started: of(self.started, self.completed_of_started),
+            rated: of(self.rated, self.rated),
+            rating_sum: of(self.rated, self.rating_sum),
+        }
+    }
+}
+
+/// The dates of one service from its first one on.
+#[derive(Debug, Clone, Default)]
+struct Line {
+    first: i32,
+    days: Vec<Option<DaySums>>,
+}
+
+/// All services' dates up to yesterday.
+#[derive(Debug, Clone, Default)]
+pub struct Days {
+    /// The day it was read for: the one after the last date.
+    pub today: Option<Day>,
+    /// The first date on which anything at all was counted, as far as it is held.
+    pub counted_from: Option<Day>,
+    lines: BTreeMap<ServiceNumber, Line>,
+}
+
+#[derive(Debug, Row, Deserialize)]
+struct DayRow {
+    day: u16,
+    service: u16,
+    sums: Vec<i64>,
+}
+
+impl Days {
+    /// What was counted of a service on one date.
+    #[must_use]
+    pub fn on(&self, service: ServiceNumber, day: Day) -> Option<DaySums> {
+        let line = self.lines.get(&service)?;
+        line.days.get(usize::try_from(day.0 - line.first).ok()?).copied().flatten()
+    }
+
+    /// Over the dates from the first to the last; nothing on any of them is nothing.
+    #[must_use]
+    pub fn over(&self, service: ServiceNumber, first: Day, last: Day) -> Option<DaySums> {
+        let known = (first.0..=last.0).filter_map(|day| self.on(service, Day(day)));
+        known.reduce(|mut sum, day| {
+            sum.add(&day);
+            sum
+        })
+    }
+
+    /// The same over many services.
+    #[must_use]
+    pub fn over_all(&self, services: &[ServiceNumber], first: Day, last: Day) -> Option<DaySums> {
+        let known = services.iter().filter_map(|service| self.over(*service, first, last));
+        known.reduce(|mut sum, one| {
+            sum.add(&one);
+            sum
+        })
+    }
+
+    /// The first date on which anything of a service was counted, as far as it is held.
+    #[must_use]
+    pub fn first(&self, service: ServiceNumber) -> Option<Day> {
+        self.lines.get(&service).map(|line| Day(line.first))
+    }
+
+    /// Takes in what was counted of a service on a date; dates of one service come in order.
+    pub fn put(&mut self, service: ServiceNumber, day: Day, sums: DaySums) {
+        let line = self.lines.entry(service).or_insert_with(|| Line { first: day.0, days: Vec::new() });
+        let Ok(place) = usize::try_from(day.0 - line.first) else { return };
+        line.days.resize(line.days.len().max(place + 1), None);
+        line.days[place] = Some(sums);
+        self.counted_from = Some(self.counted_from.map_or(day, |first| first.min(day)));
+    }
+}
+
+/// Reads all dates before today.
+///
+/// # Errors
+/// ClickHouse.
+pub async fn read(store: &Store, today: Day) -> Result<Days, Error> {
+    let digital: Vec<_> = Channel::ALL
+        .iter()
+        .filter(|channel| channel.is_digital())
+        .map(|channel| channel.number().to_string())
+        .collect();
+    let digital = digital.join(", ");
+    let sql = format!(
+        "SELECT toUInt16(d) AS day, service, [toInt64(sum(c)), toInt64(sumIf(c, channel IN ({digital}))), toInt64(sum(s)), \
+         toInt64(sumIf(c, s != 0)), toInt64(sum(r)), toInt64(sum(q))] AS sums \
+         FROM (SELECT d, service, channel, sum(completed) AS c, sum(started) AS s, \
+         sum(arraySum(mapValues(ratings))) AS r, \
+         sum(arraySum(arrayMap((k, n) -> k * n, mapKeys(ratings), mapValues(ratings)))) AS q \
+         FROM {{figures}}.day WHERE d >= toDate(?) AND d < toDate(?) GROUP BY d, service, channel) \
+         GROUP BY d, service ORDER BY service, d"
+    );
+    let query = store.query(&sql).bind(today.0 - DAYS_HELD).bind(today.0);
+    let mut days = Days { today: Some(today), ..Days::default() };
+    for row in store.rows::<DayRow>("reading the dates before", query).await? {
+        if let [completed, digital, started, completed_of_started, rated, rating_sum] = row.sums[..] {
+            let sums = DaySums { completed, digital, started, completed_of_started, rated, rating_sum };
+            days.put(ServiceNumber(row.service), Day(row.day.into()), sums);
+        }
+    }
+    Ok(days)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_without_counts_are_missing_and_sums_are_of_the_others() {
+        let (mut days, service) = (Days::default(), ServiceNumber(7));
+        let at = |completed| DaySums { completed, digital: 1, ..DaySums::default() };
+        days.put(service, Day(100), at(5));
+        days.put(service, Day(103), at(7));
+        assert_eq!(days.on(service, Day(101)), None);
+        assert_eq!(days.over(service, Day(0), Day(99)), None);
+        assert_eq!(days.over(service, Day(100), Day(103)).map(|sums| sums.completed), Some(12));
+        let figures = days.over(service, Day(103), Day(103)).unwrap().figures();
+        assert_eq!((figures.completed, figures.digital, figures.started), (Some(7), Some(1), None));
+        assert_eq!((days.first(service), days.counted_from), (Some(Day(100)), Some(Day(100))));
+    }
+}

@@ -1,0 +1,180 @@
+//! What an address asks for: its parameters, each checked once, with the field and the rule where one is broken.
+//!
+//! Invariant: every parameter is one of a closed list, an id, or text of bounded length; given twice it is refused; empty
+//! is absent, as a form without script sends it. Parameters that nobody reads are left alone.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+
+/// A rule that a field breaks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Broken {
+    /// Name of the parameter.
+    pub field: &'static str,
+    /// What it must be: "is …".
+    pub rule: Cow<'static, str>,
+}
+
+impl Broken {
+    /// A broken rule.
+    #[must_use]
+    pub fn new(field: &'static str, rule: impl Into<Cow<'static, str>>) -> Self {
+        Self { field, rule: rule.into() }
+    }
+}
+
+/// The parameters of an address, read one after the other.
+#[derive(Debug)]
+pub struct Asked<'a> {
+    pairs: &'a [(String, String)],
+    broken: Vec<Broken>,
+}
+
+impl<'a> Asked<'a> {
+    /// Parameters as they came.
+    #[must_use]
+    pub fn new(pairs: &'a [(String, String)]) -> Self {
+        Self { pairs, broken: Vec::new() }
+    }
+
+    /// A parameter that is given at most once; `None` if it is absent or empty.
+    pub fn one(&mut self, field: &'static str) -> Option<&'a str> {
+        let mut values = self.pairs.iter().filter(|(name, _)| name == field).map(|(_, value)| value.trim());
+        let value = values.next();
+        if values.next().is_some() {
+            self.refuse(field, "is given once");
+        }
+        value.filter(|value| !value.is_empty())
+    }
+
+    /// Text of at most so many characters.
+    pub fn text(&mut self, field: &'static str, most: usize) -> String {
+        let text = self.one(field).unwrap_or_default();
+        if text.chars().count() > most {
+            self.refuse(field, format!("is at most {most} characters"));
+            return String::new();
+        }
+        text.to_owned()
+    }
+
+    /// One of the given words, or the usual one.
+    pub fn choice<T: Copy>(&mut self, field: &'static str, choices: &[(&str, T)], usual: T) -> T {
+        let Some(word) = self.one(field) else { return usual };
+        match choices.iter().find(|(name, _)| *name == word) {
+            Some((_, value)) => *value,
+            None => {
+                let words: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
+                self.refuse(field, format!("is one of {}", words.join(", ")));
+                usual
+            }
+        }
+    }
+
+    /// The id of a department, agency or service: a slug.
+    pub fn slug(&mut self, field: &'static str) -> Option<String> {
+        let id = self.one(field)?;
+        if is_slug(id) {
+            return Some(id.to_owned());
+        }
+        self.refuse(field, "is an id: small letters, digits and hyphens");
+        None
+    }
+
+    /// A whole number within bounds, or the usual one.
+    pub fn number(&mut self, field: &'static str, bounds: std::ops::RangeInclusive<usize>, usual: usize) -> usize {
+        let Some(text) = self.one(field) else { return usual };
+        match text.parse() {
+            Ok(n) if bounds.contains(&n) => n,
+            _ => {
+                self.refuse(field, format!("is a whole number from {} to {}", bounds.start(), bounds.end()));
+                usual
+            }
+        }
+    }
+
+    /// Notes a broken rule.
+    pub fn refuse(&mut self, field: &'static str, rule: impl Into<Cow<'static, str>>) {
+        self.broken.push(Broken::new(field, rule));
+    }
+
+    /// What was asked, if every rule was kept.
+    ///
+    /// # Errors
+    /// The broken rules in the order in which the fields were read.
+    pub fn done<T>(self, value: T) -> Result<T, Vec<Broken>> {
+        if self.broken.is_empty() { Ok(value) } else { Err(self.broken) }
+    }
+}
+
+/// Whether a text can be an id.
+#[must_use]
+pub fn is_slug(text: &str) -> bool {
+    let byte = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    (1..=100).contains(&text.len()) && text.bytes().all(byte)
+}
+
+/// An address with parameters, those without a value left out, percent-encoded.
+#[must_use]
+pub fn address(path: &str, pairs: &[(&str, &str)]) -> String {
+    let mut out = path.to_owned();
+    for (i, (name, value)) in pairs.iter().filter(|(_, value)| !value.is_empty()).enumerate() {
+        out.push(if i == 0 { '?' } else { '&' });
+        out.push_str(name);
+        out.push('=');
+        for byte in value.bytes() {
+            match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b',' => out.push(byte.into()),
+                _ => out.push_str(&format!("%{byte:02X}")),
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pairs(all: &[(&str, &str)]) -> Vec<(String, String)> {
+        all.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn each_broken_rule_names_its_field() {
+        let long = "x".repeat(101);
+        let given = pairs(&[
+            ("sort", "size"),
+            ("q", &long),
+            ("limit", "-1"),
+            ("department", "'; DROP TABLE"),
+            ("order", "asc"),
+            ("order", "desc"),
+        ]);
+        let mut asked = Asked::new(&given);
+        assert_eq!(asked.choice("sort", &[("name", 1), ("cost", 2)], 1), 1);
+        asked.text("q", 100);
+        asked.number("limit", 1..=1_000, 100);
+        asked.slug("department");
+        asked.one("order");
+        let broken = asked.done(()).unwrap_err();
+        let fields: Vec<_> = broken.iter().map(|broken| broken.field).collect();
+        assert_eq!(fields, ["sort", "q", "limit", "department", "order"]);
+        assert_eq!(broken[0].rule, "is one of name, cost");
+    }
+
+    #[test]
+    fn empty_is_absent() {
+        let given = pairs(&[("q", "  "), ("limit", "")]);
+        let mut asked = Asked::new(&given);
+        assert_eq!((asked.text("q", 10), asked.number("limit", 1..=9, 4), asked.one("none")), (String::new(), 4, None));
+        assert!(asked.done(()).is_ok());
+    }
+
+    #[test]
+    fn an_address_holds_any_text() {
+        let text = "a&b=c \"<é";
+        assert_eq!(address("/services", &[("q", text), ("sort", "")]), "/services?q=a%26b%3Dc%20%22%3C%C3%A9");
+        assert_eq!(address("/services", &[]), "/services");
+    }
+}
