@@ -71,6 +71,8 @@ pub(crate) fn all() -> Vec<Test> {
         crate::faults::tests,
         crate::start::tests,
         crate::pages::tests,
+        crate::dashboard::tests,
+        crate::accessible::tests,
         crate::clients::tests,
     ];
     modules.into_iter().flat_map(|tests| tests()).collect()

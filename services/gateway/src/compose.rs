@@ -3,12 +3,14 @@
 //! Invariant: pure, and one value for a page and its API twin, made under one lock, so that figures and watermark belong
 //! together. What is not counted is `None`. It never renders.
 
+mod compare;
 mod list;
 mod pages;
 mod series;
 
 use std::collections::BTreeMap;
 
+use domain::calendar::Length;
 use domain::catalogue::{Catalogue, SHORT_NAME_MAX, Service};
 use domain::source::ServiceNumber;
 use domain::time::{Day, MINUTE_MS, Period};
@@ -20,11 +22,12 @@ use crate::days::Days;
 use crate::fold::{Bucket, Measure, Sum};
 use crate::history::{self, Books, Weekdays};
 use crate::progress;
+use crate::stated::Reading;
 use crate::silence::{SILENT_SHOWN, Silence};
 use crate::world::Live;
 
 pub use pages::RulesInForce;
-pub use series::{Point, Series, Span, series};
+pub use series::series;
 
 /// What is said about the data on every page.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +48,8 @@ pub struct Composer<'a> {
     pub weekdays: &'a Weekdays,
     /// What was counted by date.
     pub days: &'a Days,
+    /// What departments have stated.
+    pub stated: &'a Reading,
     /// The books, if they can be read.
     pub books: Option<&'a Books>,
     /// What is said about the data.
@@ -151,6 +156,54 @@ impl Composer<'_> {
         self.live_of(context, minute, today)
     }
 
+    /// What is usual by hour on a day like today, and what the day is likely to come to.
+    fn usual_day(&self, context: &Context, number: ServiceNumber) -> Option<figures::UsualDay> {
+        if self.weekdays.today != Some(context.today) {
+            return None;
+        }
+        let days: Vec<_> = self.weekdays.days.iter().filter_map(|(day, all)| Some((*day, all.get(&number)?))).collect();
+        let (first, _) = days.first().filter(|_| days.len() >= usual::WEEKS_NEEDED)?;
+        let in_hour = |place: usize| {
+            let mut counts: Vec<f64> = days.iter().map(|(_, hours)| hours[place].unwrap_or(0).max(0) as f64).collect();
+            usual::range(&mut counts).map(range_figures)
+        };
+        let since_midnight_ms = (context.edge_ms() - context.today.start_ms()).max(0);
+        let before: Vec<_> = days
+            .iter()
+            .map(|(_, hours)| {
+                let whole = hours.iter().copied().flatten().sum::<i64>() as f64;
+                (history::by_time_of_day(hours, since_midnight_ms).min(whole), whole)
+            })
+            .collect();
+        let so_far = self.counted_today(number).completed.unwrap_or(0) as f64;
+        Some(figures::UsualDay {
+            days: days.len() as u32,
+            bank_holiday: first.weekday() != context.today.weekday(),
+            hours: (0..24).map(in_hour).collect(),
+            projection: usual::project_day(so_far, &before).map(range_figures),
+        })
+    }
+
+    /// What the calendar year is likely to come to.
+    fn year(&self, context: &Context, number: ServiceNumber) -> Option<figures::YearProjection> {
+        let today = self.days.today.filter(|today| *today == context.today)?;
+        let new_year = Length::Year.first_day(today);
+        let from = self.days.first(number)?.max(new_year);
+        let sum = |first: Day, last: Day| self.days.over(number, first, last).map_or(0, |sums| sums.completed);
+        let full_weeks = ((today.0 - self.days.first(number)?.0) / 7).clamp(0, usual::WEEKS as i32);
+        let week = |back: i32| sum(Day(today.0 - 7 * back), Day(today.0 - 7 * back + 6)) as f64;
+        let weeks: Vec<f64> = (1..=full_weeks).map(week).collect();
+        let so_far = sum(from, Day(today.0 - 1)).max(0);
+        let days_left = Length::Year.day_after(today).0 - today.0;
+        let range = usual::project_rest(so_far as f64, days_left.cast_unsigned(), &weeks)?;
+        Some(figures::YearProjection {
+            from,
+            so_far: so_far.cast_unsigned(),
+            weeks: weeks.len() as u32,
+            range: range_figures(range),
+        })
+    }
+
     fn day(&self) -> Option<&Bucket> {
         self.live.fold.day(Day::at(self.now_ms))
     }
@@ -167,11 +220,7 @@ impl Composer<'_> {
             }
         }
         let weeks = known.len() as u32;
-        let range = usual::range(&mut known).map(|range| figures::UsualRange {
-            low: rounded(range.low),
-            median: rounded(range.median),
-            high: rounded(range.high),
-        });
+        let range = usual::range(&mut known).map(range_figures);
         figures::Usual { weeks, weeks_needed: usual::WEEKS_NEEDED as u32, range }
     }
 
@@ -269,6 +318,11 @@ impl RateSums {
             satisfaction: (rated > 0).then_some(figures::Satisfaction { rated, rating_sum, services, of_services }),
         }
     }
+}
+
+/// A range in whole numbers.
+fn range_figures(range: usual::Range) -> figures::UsualRange {
+    figures::UsualRange { low: rounded(range.low), median: rounded(range.median), high: rounded(range.high) }
 }
 
 /// A count that was reckoned in fractions.

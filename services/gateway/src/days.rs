@@ -34,13 +34,29 @@ pub struct DaySums {
 }
 
 impl DaySums {
-    fn add(&mut self, other: &Self) {
+    /// Adds what was counted elsewhere.
+    pub const fn add(&mut self, other: &Self) {
         self.completed += other.completed;
         self.digital += other.digital;
         self.started += other.started;
         self.completed_of_started += other.completed_of_started;
         self.rated += other.rated;
         self.rating_sum += other.rating_sum;
+    }
+
+    /// From figures, if anything was counted.
+    #[must_use]
+    pub fn of(counted: &Counted) -> Option<Self> {
+        let sum = |n: Option<u64>| n.unwrap_or(0).cast_signed();
+        let any = counted.completed.is_some() || counted.started.is_some() || counted.rated.is_some();
+        any.then(|| Self {
+            completed: sum(counted.completed),
+            digital: sum(counted.digital),
+            started: sum(counted.started),
+            completed_of_started: sum(counted.completed_of_started),
+            rated: sum(counted.rated),
+            rating_sum: sum(counted.rating_sum),
+        })
     }
 
     /// As figures: what was never counted is missing.
@@ -101,14 +117,20 @@ impl Days {
         })
     }
 
-    /// The same over many services.
+    /// Each date from the first to the last, over many services together.
     #[must_use]
-    pub fn over_all(&self, services: &[ServiceNumber], first: Day, last: Day) -> Option<DaySums> {
-        let known = services.iter().filter_map(|service| self.over(*service, first, last));
-        known.reduce(|mut sum, one| {
-            sum.add(&one);
-            sum
-        })
+    pub fn line(&self, services: &[ServiceNumber], first: Day, last: Day) -> Vec<Option<DaySums>> {
+        let length = usize::try_from(last.0 - first.0 + 1).unwrap_or(0);
+        let mut sums: Vec<Option<DaySums>> = vec![None; length];
+        for line in services.iter().filter_map(|service| self.lines.get(service)) {
+            for (day, counted) in (line.first..).zip(&line.days) {
+                let place = usize::try_from(day - first.0).ok().filter(|place| *place < length);
+                if let (Some(place), Some(counted)) = (place, counted) {
+                    sums[place].get_or_insert_default().add(counted);
+                }
+            }
+        }
+        sums
     }
 
     /// The first date on which anything of a service was counted, as far as it is held.

@@ -1,7 +1,7 @@
-//! What ClickHouse knows beyond the windows in memory: the same weekdays before, the books, series on request.
+//! What ClickHouse knows beyond the windows in memory: the days alike before, the dates of two years, the books.
 //!
 //! Invariant: reads go through the views, which merge versions and subtract corrections. What every page shows is read
-//! in the background and held; only a series asked for reads while somebody waits. What cannot be read is missing.
+//! in the background and held. What cannot be read is missing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,12 +9,11 @@ use std::time::Duration;
 
 use clickhouse::Row;
 use domain::source::ServiceNumber;
-use domain::time::{Day, HOUR_MS, Period};
+use domain::time::{Day, HOUR_MS};
 use domain::usual;
 use runtime::clickhouse::{Error, Store};
 use runtime::shutdown::Shutdown;
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
 
 use crate::days::{self, Days};
 use crate::store::Stores;
@@ -24,8 +23,6 @@ const DAY_HOURS: usize = 25;
 /// The past changes by late events only.
 const WEEKS_EVERY: Duration = Duration::from_secs(120);
 const BOOKS_EVERY: Duration = Duration::from_secs(5);
-/// Series that are read at the same time; further ones wait.
-const SERIES_AT_ONCE: usize = 4;
 const RETRY_EVERY: Duration = Duration::from_secs(5);
 
 /// Completed by hour of one day: a place for each hour since London midnight; `None` = nothing counted.
@@ -87,23 +84,6 @@ pub struct Books {
     pub rows: Vec<BookRow>,
 }
 
-/// One period and channel of a series.
-#[derive(Debug, Clone, Row, Deserialize)]
-pub struct SeriesRow {
-    /// Begin: unix seconds, or the day as days since 1970.
-    pub start: u32,
-    /// Number of the channel.
-    pub channel: u8,
-    /// By stage.
-    pub stages: Vec<i64>,
-    /// Ratings 1 to 5.
-    pub rated: Vec<i64>,
-    /// Sum of durations.
-    pub spent_ms: i64,
-    /// Sum of money.
-    pub pence: i64,
-}
-
 /// What is held of the past.
 pub struct History {
     stores: Arc<Stores>,
@@ -111,8 +91,6 @@ pub struct History {
     days: Mutex<Arc<Days>>,
     bank_holidays: BTreeSet<Day>,
     books: Mutex<Option<Arc<Books>>>,
-    /// Series are the only reads that strangers cause.
-    readers: Semaphore,
 }
 
 impl History {
@@ -125,7 +103,6 @@ impl History {
             days: Mutex::default(),
             bank_holidays,
             books: Mutex::default(),
-            readers: Semaphore::new(SERIES_AT_ONCE),
         })
     }
 
@@ -200,35 +177,6 @@ impl History {
             }
             tokio::time::sleep(BOOKS_EVERY).await;
         }
-    }
-
-    /// A series of one service: periods from `from` on and before `to`, by index.
-    ///
-    /// # Errors
-    /// ClickHouse.
-    pub async fn series(
-        &self,
-        service: ServiceNumber,
-        period: Period,
-        range: std::ops::Range<u32>,
-    ) -> Result<Vec<SeriesRow>, Error> {
-        let (view, start, column, length) = match period {
-            Period::Minute => ("minute", "toUInt32(t)", "t >= toDateTime(?) AND t < toDateTime(?)", 60),
-            Period::Hour => ("hour", "toUInt32(t)", "t >= toDateTime(?) AND t < toDateTime(?)", 3_600),
-            Period::Day => ("day", "toUInt32(toUInt16(d))", "d >= toDate(?) AND d < toDate(?)", 1),
-        };
-        let sql = format!(
-            "SELECT {start} AS start, channel, \
-             [toInt64(sum(started)), toInt64(sum(completed)), toInt64(sum(failed)), toInt64(sum(abandoned))] AS stages, \
-             arrayMap(r -> toInt64(sumMap(ratings)[toUInt8(r)]), [1, 2, 3, 4, 5]) AS rated, \
-             toInt64(sum(duration_ms)) AS spent_ms, toInt64(sum(value_pence)) AS pence \
-             FROM {{figures}}.{view} WHERE service = ? AND {column} GROUP BY start, channel ORDER BY start, channel"
-        );
-        let _turn = self.readers.acquire().await.expect("the semaphore is never closed");
-        let store = self.stores.get().await?;
-        let bounds = (u64::from(range.start) * length, u64::from(range.end) * length);
-        let query = store.query(&sql).bind(service.0).bind(bounds.0).bind(bounds.1);
-        store.rows("reading a series", query).await
     }
 }
 

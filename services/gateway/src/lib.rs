@@ -15,6 +15,7 @@ pub mod hub;
 pub mod live;
 pub mod metrics;
 pub mod pages;
+pub mod past;
 pub mod problem;
 pub mod progress;
 pub mod protocol;
@@ -51,6 +52,7 @@ use crate::history::History;
 use crate::hub::Hub;
 use crate::live::Door;
 use crate::metrics::Metrics;
+use crate::past::Pasts;
 use crate::site::{Held, Site};
 use crate::stated::Stated;
 use crate::store::Stores;
@@ -132,6 +134,7 @@ fn assemble(config: &Config, metrics: &Metrics, health: &Health, shutdown: &Shut
     stated.set_published(&world.catalogue, runtime::clock::now_ms());
     let site = Site {
         world,
+        pasts: Pasts::new(Arc::clone(&stores)),
         history: History::new(Arc::clone(&stores), std::collections::BTreeSet::new()),
         door: Door::new(Arc::clone(&writers), config.live.clone(), shutdown.clone()),
         metrics: metrics.clone(),

@@ -9,7 +9,8 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use views::ask::Broken;
-use views::figures::{Context, ListAsked};
+use views::figures::{CompareAsked, Context, ListAsked};
+use views::span::Span;
 
 use crate::site::{HTML, Rendered, Site};
 
@@ -74,12 +75,37 @@ fn answer_or_refuse(site: &Site, made: Result<Rendered, Vec<Broken>>, headers: &
 }
 
 /// `/services/{id}`
-pub async fn service(State(site): Shared, Path(id): Path<String>, headers: HeaderMap) -> Response {
+pub async fn service(
+    State(site): Shared,
+    Path(id): Path<String>,
+    parameters: Parameters,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
     let Some(service) = site.world.catalogue.service_by_id(&id) else {
         return not_found(&site, &format!("service called “{id}”"));
     };
-    let make = || Rendered::new(HTML, views::service::page(&site.compose(|composer| composer.service(service))));
-    site.held.get_or(&format!("/services/{id}"), make).answer(&headers, CACHE)
+    let span = match parsed(parameters, |pairs| Span::parse(pairs, runtime::clock::now_ms())) {
+        Ok(span) => span,
+        Err(broken) => return answer_or_refuse(&site, Err(broken), &headers),
+    };
+    // Without its past a page is made all the same, and says so.
+    let past = site.series(service, &span).await;
+    let past = past.inspect_err(|error| tracing::warn!(%error, "the past of a service cannot be read")).ok();
+    let make = || Rendered::new(HTML, views::service::page(&site.compose(|composer| composer.service(service, past))));
+    site.held.get_or(&uri.to_string(), make).answer(&headers, CACHE)
+}
+
+/// `/compare`
+pub async fn compare(State(site): Shared, parameters: Parameters, uri: Uri, headers: HeaderMap) -> Response {
+    let asked = parsed(parameters, |pairs| CompareAsked::parse(pairs, runtime::clock::now_ms()));
+    let made = asked.and_then(|asked| {
+        site.held.get_or_try(&uri.to_string(), || {
+            let compare = site.compose(|composer| composer.compare(&asked))?;
+            Ok(Rendered::new(HTML, views::compare::page(&compare)))
+        })
+    });
+    answer_or_refuse(&site, made, &headers)
 }
 
 /// `/departments/{id}`

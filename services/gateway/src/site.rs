@@ -11,16 +11,19 @@ use std::time::{Duration, Instant};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use domain::catalogue::Service;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use runtime::admin::Health;
-use views::figures::Context;
+use views::figures::{Context, Series};
+use views::span::Span;
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::compose::{Composer, Labels, RulesInForce};
+use crate::compose::{self, Composer, Labels, RulesInForce};
 use crate::history::History;
 use crate::live::Door;
 use crate::metrics::Metrics;
+use crate::past::Pasts;
 use crate::stated::Stated;
 use crate::world::World;
 
@@ -46,6 +49,8 @@ pub struct Site {
     pub world: Arc<World>,
     /// The past.
     pub history: Arc<History>,
+    /// Counts over a span, on request.
+    pub pasts: Pasts,
     /// Where sockets come in.
     pub door: Arc<Door>,
     /// Of the service.
@@ -67,16 +72,28 @@ impl Site {
     pub fn compose<T>(&self, make: impl FnOnce(Composer<'_>) -> T) -> T {
         let now_ms = runtime::clock::now_ms();
         let (weekdays, days, books) = (self.history.weekdays(), self.history.days(), self.history.books(now_ms));
+        let stated = self.stated.reading();
         let live = self.world.live();
         make(Composer {
             catalogue: &self.world.catalogue,
             live: &live,
             weekdays: &weekdays,
             days: &days,
+            stated: &stated,
             books: books.as_deref(),
             labels: self.labels,
             now_ms,
         })
+    }
+
+    /// The counts of a service over a span, as a series.
+    ///
+    /// # Errors
+    /// ClickHouse.
+    pub async fn series(&self, service: &Service, span: &Span) -> Result<Series, runtime::clickhouse::Error> {
+        let read = self.pasts.of(service.number, span).await?;
+        let counted_from = self.history.days().first(service.number);
+        Ok(compose::series(service, span, &read, counted_from, runtime::clock::now_ms()))
     }
 
     /// When, how fresh, what kind.

@@ -26,7 +26,7 @@ struct File {
 }
 
 const JS: &str = "js";
-const FILES: [File; 12] = [
+const FILES: [File; 13] = [
     File { stem: "look", extension: "css", body: include_bytes!("../web/look.css") },
     File { stem: "dashboard", extension: "css", body: include_bytes!("../web/dashboard.css") },
     File { stem: "look", extension: "woff2", body: include_bytes!("../web/look.woff2") },
@@ -34,6 +34,7 @@ const FILES: [File; 12] = [
     File { stem: "icon", extension: "svg", body: include_bytes!("../web/icon.svg") },
     File { stem: "format", extension: JS, body: include_bytes!("../web/format.js") },
     File { stem: "chart", extension: JS, body: include_bytes!("../web/chart.js") },
+    File { stem: "hover", extension: JS, body: include_bytes!("../web/hover.js") },
     File { stem: "live", extension: JS, body: include_bytes!("../web/live.js") },
     File { stem: "words", extension: JS, body: include_bytes!("../web/words.js") },
     File { stem: "paint", extension: JS, body: include_bytes!("../web/paint.js") },

@@ -7,10 +7,12 @@
 
 mod day;
 mod minutes;
+mod periods;
 mod small;
 
 pub use day::day_columns;
 pub use minutes::{MinuteChart, Part, minute_columns};
+pub use periods::{HEIGHT, Periods, Strand, Unit, long_word, short_word};
 pub use small::{bar, spark, wall_line};
 
 use crate::format;

@@ -73,6 +73,13 @@ pub fn month(day: Day) -> String {
     format!("{} {year}", &MONTHS[month as usize - 1][..3])
 }
 
+/// `January 2026`
+#[must_use]
+pub fn month_long(day: Day) -> String {
+    let (year, month, _) = day.ymd();
+    format!("{} {year}", MONTHS[month as usize - 1])
+}
+
 /// `20 Jan`
 #[must_use]
 pub fn day_month(day: Day) -> String {

@@ -4,20 +4,24 @@
 //! It never computes a count: whoever fills these values has counted. Instants are unix milliseconds (`_ms`) or
 //! seconds (`_s`), days are London dates as `2026-11-24`.
 
+mod compare;
 mod day_text;
 mod list;
 mod pages;
+mod series;
 
 use domain::time::{Day, MINUTE_MS};
 use serde::{Deserialize, Serialize};
 
+pub use compare::{Compare, CompareAsked, CompareLine, Recent, Warning};
 pub use list::{
     Attention, Choice, Concern, Counted, ListAsked, ListRow, ServiceList, StatedYear, SumOf, Totals, WindowDays,
 };
 pub use pages::{
     About, ChannelFigure, DaySeries, DepartmentPage, DepartmentRow, Durations, HourFigure, Overview, ReasonFigure,
-    ServiceFacts, ServicePage, ServiceRow, Stages, StepFigure, Wall, Yearly,
+    ServiceFacts, ServicePage, ServiceRow, Stages, StepFigure, UsualDay, Wall, YearProjection, Yearly,
 };
+pub use series::{Kind, Point, Series};
 
 /// Minutes of a last hour as pages show it: 60 full ones and the open one.
 pub const HOUR_MINUTES: usize = 61;

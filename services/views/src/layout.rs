@@ -36,8 +36,13 @@ pub(crate) struct Frame<'a> {
     pub(crate) query: &'a str,
 }
 
-const NAV: [(&str, &str); 4] =
-    [("/", "Overview"), ("/services", "Services"), ("/wall", "Wall"), ("/about-the-data", "About the data")];
+const NAV: [(&str, &str); 5] = [
+    ("/", "Overview"),
+    ("/services", "Services"),
+    ("/compare", "Compare"),
+    ("/wall", "Wall"),
+    ("/about-the-data", "About the data"),
+];
 
 /// A whole page around its body.
 pub(crate) fn page(frame: &Frame<'_>, body: &Markup) -> String {

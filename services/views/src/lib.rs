@@ -10,6 +10,7 @@ pub mod assets;
 mod attention;
 pub mod chart;
 pub mod clock;
+pub mod compare;
 pub mod csv;
 pub mod errors;
 pub mod figures;
@@ -23,6 +24,7 @@ mod rows;
 pub mod service;
 mod service_use;
 pub mod services;
+pub mod span;
 pub mod wall;
 pub mod words;
 

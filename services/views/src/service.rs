@@ -3,10 +3,15 @@
 //! Invariant: a service that has never sent says so at every figure. It never shows a module without data as if the
 //! data were 0; it says in words what the service does not send.
 
+mod past;
+pub(crate) mod spanbar;
+mod today;
+
 use maud::{Markup, PreEscaped, html};
 
-use crate::chart::{MinuteChart, Part, day_columns, minute_columns};
-use crate::figures::{HourFigure, ServicePage};
+use crate::chart::{MinuteChart, Part, minute_columns};
+use crate::csv::{self, Csv};
+use crate::figures::{Series, ServicePage};
 use crate::layout::{ATTRIBUTION, Frame, REFRESH_S, page as frame};
 use crate::parts::{Figure, Sums, against_usual, badge, fig, foot, ratio, usual_range};
 use crate::rows::minutes_table;
@@ -21,12 +26,22 @@ pub fn page(s: &ServicePage) -> String {
     let body = html! {
         (heading(s))
         section.row.first aria-label="Now" { (now(s)) (minutes(s)) }
-        (today(s))
+        (today::today(s))
         (rates(s))
-        (channels(s))
-        (completion(s))
-        (ratings(s))
-        section.sec.three data-island="details" { (durations(s)) (reasons(s)) }
+        @match &s.past {
+            Some(series) => {
+                section.sec aria-label="Time shown" { header { h2 { "Over time" } p.sub { "Counted, " (spanbar::in_words(&series.asked)) ", by " (series.asked.period.name()) "." } }
+                    (spanbar::spanbar(&series.asked, &format!("/services/{}", s.service.names.id), &[])) }
+                div data-island="past" { (past::modules(s, series)) }
+            }
+            None => {
+                section.sec { div.note data-s="odd" { (crate::parts::icon("odd")) p { b { "The past cannot be read at present. " } "Below is today, live." } } }
+                (channels(s))
+                (completion(s))
+                (ratings(s))
+                section.sec.three data-island="details" { (durations(s)) (reasons(s)) }
+            }
+        }
         (about(s))
     };
     frame(
@@ -122,88 +137,12 @@ fn minutes(s: &ServicePage) -> Markup {
     }
 }
 
-fn today(s: &ServicePage) -> Markup {
-    let day = s.context.today;
-    let weekday = clock::weekday(day);
-    let open_from_s = s.context.edge_ms().div_euclid(3_600_000) * 3_600;
-    let before = s.same_weekday.as_ref();
-    let before_json = before.map(|b| serde_json::to_string(b).unwrap_or_default());
-    html! {
-        section.row {
-            div.say {
-                h2 data-island="weekday" { "Today against last " (weekday) }
-                div data-island="compared" { (compared(s, open_from_s)) }
-            }
-            figure {
-                div.ctitle { div.keys { "transactions an hour" } div.keys data-island="hours-key" {
-                    span.sw1.b1 {} "today"
-                    @if let Some(b) = before { span.sw1.b-past {} (weekday) " " (clock::date_short(b.day)) }
-                } }
-                div.chart {
-                    svg height="260" role="img" aria-label="Transactions by hour, today and the same weekday a week before; the figures are in the table below"
-                        data-chart="hours" data-key="completed" data-before=[before_json] {
-                        (PreEscaped(day_columns(day, &s.hours, before, open_from_s)))
-                    }
-                }
-                (foot(Some(&html! { div data-island="hours-table" { (hours_table(s, open_from_s)) } }), &api(s),
-                    &html! { b { "Counted" } "; the hatched hour is still open" }))
-            }
-        }
-    }
-}
-
-/// By how much the full hours of today differ from the same hours a week before.
-fn compared(s: &ServicePage, open_from_s: i64) -> Markup {
-    let weekday = clock::weekday(s.context.today);
-    let Some(before) = &s.same_weekday else {
-        let day = domain::time::Day(s.context.today.0 - 7);
-        return html! { p.lead { "Nothing was counted on " (weekday) " " (clock::date_short(day)) ", so there is no day to compare with." } };
-    };
-    let full = |hours: &[HourFigure], from_ms: i64, until_s: i64| -> u64 {
-        hours.iter().filter(|h| h.from_s * 1_000 >= from_ms && h.from_s < until_s).filter_map(|h| h.completed).sum()
-    };
-    let start = s.context.today.start_ms();
-    let until_before = before.day.start_ms() / 1_000 + open_from_s - start / 1_000;
-    let (now, then) = (full(&s.hours, start, open_from_s), full(&before.hours, before.day.start_ms(), until_before));
-    let at = clock::hm(open_from_s * 1_000);
-    html! {
-        @match (now.cmp(&then), format::percent(now.abs_diff(then), then)) {
-            (_, None) => p.lead { "Nothing was counted by " (at) " last " (weekday) "; today " (format::exact(now)) "." }
-            (std::cmp::Ordering::Equal, _) => p.lead { "By " (at) ", as many as last " (weekday) "." }
-            (order, Some(size)) => p.lead { "By " (at) ", " (size) @if order.is_gt() { " more" } @else { " fewer" } " than last " (weekday) "." }
-        }
-        p.sub { (format::exact(now)) " against " (format::exact(then)) " in the full hours of both days." }
-    }
-}
-
-fn hours_table(s: &ServicePage, open_from_s: i64) -> Markup {
-    let start = s.context.today.start_ms() / 1_000;
-    let before_at = |from_s: i64| {
-        let before = s.same_weekday.as_ref()?;
-        let at = before.day.start_ms() / 1_000 + from_s - start;
-        before.hours.iter().find(|h| h.from_s == at).and_then(|h| h.completed)
-    };
-    let cell = |n: Option<u64>| n.map_or_else(|| "none".to_owned(), format::exact);
-    html! {
-        table {
-            caption.vh { "Transactions by hour" }
-            thead { tr { th scope="col" { "Hour" } th.n scope="col" { "Today" }
-                @if s.same_weekday.is_some() { th.n scope="col" { "Last " (clock::weekday(s.context.today)) } } } }
-            tbody { @for h in &s.hours { tr {
-                th scope="row" { (clock::hm(h.from_s * 1_000)) @if h.from_s == open_from_s { " " span.unit { "open" } } }
-                td.n { (cell(h.completed)) }
-                @if s.same_weekday.is_some() { td.n { (cell(before_at(h.from_s))) } }
-            } } }
-        }
-    }
-}
-
 fn rates(s: &ServicePage) -> Markup {
     let all = s.completed.today;
     let digital = took_channels(s).zip(all);
     let finished = s.stages.completed_of_started.zip(s.stages.started);
     html! {
-        section.kpis.k4 aria-label="Key figures of today" {
+        section.kpis aria-label="Key figures of today" {
             (fig("", &html! { "Digital take-up, today" },
                 &ratio("digital", &Sums { n: "completed:digital+completed:assisted_digital+completed:api", of: "completed" }, digital, "no events yet"),
                 &html! { "completed digitally ÷ all completed" }, &html! { "counted" }))
@@ -222,8 +161,102 @@ fn rates(s: &ServicePage) -> Markup {
                     None => html! {},
                 },
                 &html! { b { "Stated" } " by the department" }))
+            (year(s))
         }
     }
+}
+
+fn year(s: &ServicePage) -> Markup {
+    let label = html! { "This year, projected" };
+    match s.year {
+        Some(y) => fig(
+            "",
+            &label,
+            &html! { span.val data-value=(y.range.median) { (format::short(y.range.median)) } },
+            &html! { (format::short(y.range.low)) " to " (format::short(y.range.high)) ", if the rest is like the last " (format::count(y.weeks.into(), "week")) },
+            &html! { "a projection; " b { "counted" } " from " (clock::date(y.from)) " on: " (format::short(y.so_far)) },
+        ),
+        None => fig(
+            "",
+            &label,
+            &html! { span.val data-m="none" { "too little history" } },
+            &html! { "needs 4 full weeks" },
+            &html! { "a projection" },
+        ),
+    }
+}
+
+/// The series of a page as CSV, a row for each period.
+#[must_use]
+pub fn series_csv(series: &Series) -> String {
+    let mut csv = Csv::new(&[
+        "service",
+        "period",
+        "from",
+        "open",
+        "started",
+        "completed",
+        "completed_of_started",
+        "failed",
+        "abandoned",
+        "digital",
+        "rating_1",
+        "rating_2",
+        "rating_3",
+        "rating_4",
+        "rating_5",
+        "duration_p50_ms",
+        "duration_p90_ms",
+        "duration_p99_ms",
+        "value_pence",
+        "completed_by_channel",
+    ]);
+    for point in &series.points {
+        let c = &point.counted;
+        let rating = |i: usize| csv::figure(point.ratings.map(|all| all[i]));
+        let took = |get: fn(&crate::figures::Durations) -> u64| csv::figure(point.durations.as_ref().map(get));
+        let channels: Vec<_> =
+            point.channels.iter().map(|one| format!("{}={}", one.channel.name(), one.completed)).collect();
+        csv.row(&[
+            series.service.clone(),
+            series.asked.period.name().to_owned(),
+            point.start.clone(),
+            point.open.to_string(),
+            csv::figure(c.started),
+            csv::figure(c.completed),
+            csv::figure(c.completed_of_started),
+            csv::figure(point.failed),
+            csv::figure(point.abandoned),
+            csv::figure(c.digital),
+            rating(0),
+            rating(1),
+            rating(2),
+            rating(3),
+            rating(4),
+            took(|d| d.p50_ms),
+            took(|d| d.p90_ms),
+            took(|d| d.p99_ms),
+            point.value_pence.to_string(),
+            channels.join(" "),
+        ]);
+    }
+    csv.into_text()
+}
+
+/// The failures of a span as CSV: by reason, and by step.
+#[must_use]
+pub fn failures_csv(series: &Series) -> String {
+    let mut csv = Csv::new(&["service", "from", "to", "dimension", "member", "failed", "abandoned", "all"]);
+    let day = |ms: i64| domain::time::Day::at(ms).to_string();
+    let (from, to) = (day(series.asked.from_ms), day(series.asked.to_ms - 1));
+    for r in &series.reasons {
+        csv.row(&[&series.service, &from, &to, "reason", r.reason.name(), "", "", &r.n.to_string()]);
+    }
+    for step in &series.steps {
+        let (failed, abandoned) = (csv::figure(step.failed), csv::figure(step.abandoned));
+        csv.row(&[series.service.as_str(), &from, &to, "step", &step.step.to_string(), &failed, &abandoned, ""]);
+    }
+    csv.into_text()
 }
 
 fn about(s: &ServicePage) -> Markup {

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use made_up::*;
 use views::figures::{Overview, ServicePage, Wall};
-use views::{about, ask, errors, lists, overview, service, services, wall};
+use views::{about, ask, compare as comparison, errors, lists, overview, service, services, wall};
 
 fn all() -> Vec<(&'static str, String)> {
     vec![
@@ -17,6 +17,14 @@ fn all() -> Vec<(&'static str, String)> {
         ("overview-behind", overview::page(&overview(behind()))),
         ("overview-empty", overview::page(&overview_empty())),
         ("service", service::page(&service_page(context()))),
+        ("service-year", {
+            let mut page = service_page(context());
+            page.past = Some(series(&context(), &[("span", "12m"), ("period", "week"), ("show", "share")]));
+            service::page(&page)
+        }),
+        ("service-away", service::page(&ServicePage { past: None, ..service_page(context()) })),
+        ("compare", comparison::page(&compare(&[("services", "a,b,c"), ("departments", "dft")]))),
+        ("compare-add", comparison::page(&compare(&[("services", "a,b,c"), ("add", "job"), ("scale", "absolute")]))),
         ("service-never", service::page(&service_never())),
         ("department", lists::department_page(&department_page())),
         ("services", services::page(&service_list(""))),
@@ -47,7 +55,7 @@ fn every_page_is_left_to_be_looked_at() {
             fs::write(dir.join(&address[1..]), &asset.bytes).expect("an asset");
         }
     }
-    for name in ["format", "chart", "live", "words", "paint", "page"] {
+    for name in ["format", "chart", "hover", "live", "words", "paint", "page"] {
         let address = views::assets::href(&format!("{name}.js"));
         let asset = views::asset(&address["/assets/".len()..]).expect("a script");
         fs::write(dir.join(&address[1..]), &asset.bytes).expect("a script");

@@ -7,7 +7,7 @@ mod node;
 use domain::time::{Day, HOUR_MS, MINUTE_MS};
 use serde_json::{Value, json};
 use views::chart::{MinuteChart, Part, bar, day_columns, minute_columns, wall_line};
-use views::figures::{DaySeries, HourFigure};
+use views::figures::{DaySeries, HourFigure, UsualRange};
 use views::{clock, format, parts, wall};
 
 /// Arguments for a function of a script, and what the server writes for them.
@@ -160,10 +160,16 @@ fn charts_are_drawn_the_same() {
         let today = hours(day, 15);
         let open = today[14].from_s;
         let before = DaySeries { day: Day(day.0 - 7), hours: hours(Day(day.0 - 7), 24) };
-        let arguments = json!([day.to_string(), today, before, open]);
-        cases.push(case("chart", "dayColumns", arguments, day_columns(day, &today, Some(&before), open)));
-        let arguments = json!([day.to_string(), [], null, open]);
-        cases.push(case("chart", "dayColumns", arguments, day_columns(day, &[], None, open)));
+        let arguments = json!([day.to_string(), today, before, [], open]);
+        cases.push(case("chart", "dayColumns", arguments, day_columns(day, &today, Some(&before), &[], open)));
+        let arguments = json!([day.to_string(), [], null, [], open]);
+        cases.push(case("chart", "dayColumns", arguments, day_columns(day, &[], None, &[], open)));
+        let band: Vec<_> = figures(5, 24, 9_000)
+            .into_iter()
+            .map(|n| n.map(|n| UsualRange { low: n / 2, median: n, high: n * 3 / 2 }))
+            .collect();
+        let arguments = json!([day.to_string(), today, null, band, open]);
+        cases.push(case("chart", "dayColumns", arguments, day_columns(day, &today, None, &band, open)));
         let minutes = ((day.next().start_ms() - day.start_ms()) / MINUTE_MS) as usize;
         let marks = wall::hour_marks(day.start_ms(), minutes);
         cases.push(case("chart", "hourMarks", json!([day.start_ms(), minutes]), marks));

@@ -11,6 +11,7 @@ import { dayAfter, dayStart, exact, hm } from "./format.js";
 /** @typedef {number | null} Figure */
 /** @typedef {{colour: number, label: string, values: Figure[]}} Part one stacked part, the lowest first */
 /** @typedef {{from_s: number, completed: Figure}} Hour */
+/** @typedef {{low: number, median: number, high: number} | null} Range what is usual in an hour */
 
 /** @param {number} x */
 export function num(x) {
@@ -213,9 +214,10 @@ const DAY_ZERO = 236;
  * @param {string} date
  * @param {Hour[]} hours
  * @param {{day: string, hours: Hour[]} | null} before
+ * @param {Range[]} band what is usual in each hour since midnight
  * @param {number} openFromS where the open hour begins
  */
-export function dayColumns(date, hours, before, openFromS) {
+export function dayColumns(date, hours, before, band, openFromS) {
   const start = dayStart(date);
   const n = (dayStart(dayAfter(date, 1)) - start) / 3_600_000;
   /** @type {(from: number, all: Hour[]) => [number, number][]} */
@@ -226,9 +228,17 @@ export function dayColumns(date, hours, before, openFromS) {
     });
   const today = place(start, hours);
   const past = before === null ? [] : place(dayStart(before.day), before.hours);
-  const axis = new Axis(Math.max(0, ...today.concat(past).map(([, figure]) => figure)), DAY_TOP, DAY_ZERO);
+  const usual = band.slice(0, n).flatMap((range) => (range === null ? [] : [range.high]));
+  const axis = new Axis(Math.max(0, ...today.concat(past).map(([, figure]) => figure), ...usual), DAY_TOP, DAY_ZERO);
   const width = 1000 / n;
   const height = DAY_ZERO - DAY_TOP;
+  let blocks = "";
+  let medians = "";
+  band.slice(0, n).forEach((range, i) => {
+    if (range === null) return;
+    blocks += column(i * width, (i + 1) * width, height - axis.height(range.low), height - axis.height(range.high));
+    medians += `M${num(i * width)} ${num(height - axis.height(range.median))}H${num((i + 1) * width)}`;
+  });
   let pastPath = "";
   for (const [i, figure] of past) {
     pastPath += column(i * width, i * width + width * 0.92, height, height - axis.height(figure));
@@ -247,10 +257,11 @@ export function dayColumns(date, hours, before, openFromS) {
       path += column(x, x + w, height, height - h);
     }
   }
-  const none = today.length + past.length === 0 ? nothing(DAY_TOP, DAY_ZERO, "no events yet today") : "";
+  const none = today.length + past.length + usual.length === 0 ? nothing(DAY_TOP, DAY_ZERO, "no events yet today") : "";
   return (
     `${axis.grid()}${none}${hourWords(start, n)}` +
     `<svg y="${DAY_TOP}" width="100%" height="${height}" viewBox="0 0 1000 ${height}" preserveAspectRatio="none">` +
+    `<path class="band" d="${blocks}"/><path class="med" d="${medians}"/>` +
     `<path class="f-past-t" d="${pastPath}"/><path class="f1" d="${path}"/></svg>${open}`
   );
 }

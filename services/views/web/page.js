@@ -7,6 +7,7 @@
  * @module
  */
 import { hms, longDate, day, span, zone } from "./format.js";
+import { hover } from "./hover.js";
 import { Live } from "./live.js";
 import { Painter, write } from "./paint.js";
 import { age, words } from "./words.js";
@@ -146,9 +147,12 @@ class Page {
     const before = /** @type {HTMLElement | null} */ (made.querySelector("[data-before]"))?.dataset.before;
     const chart = /** @type {HTMLElement | null} */ (document.querySelector('[data-chart="hours"]'));
     if (chart !== null && before !== undefined) chart.dataset.before = before;
+    const band = /** @type {HTMLElement | null} */ (made.querySelector("[data-band]"))?.dataset.band;
+    if (chart !== null && band !== undefined) chart.dataset.band = band;
     this.#names();
     this.painter = new Painter(this.live);
   }
 }
 
+hover();
 new Page();

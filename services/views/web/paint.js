@@ -245,6 +245,7 @@ export class Painter {
     const before = chart.dataset.before === undefined ? null : JSON.parse(chart.dataset.before);
     // The day compared with is a week before the day shown; after midnight it is not until the page is made again.
     const fits = before !== null && dayAfter(before.day, 7) === date;
-    chart.innerHTML = dayColumns(date, hours, fits ? before : null, openS);
+    const band = chart.dataset.band === undefined || chart.dataset.bandDay !== date ? [] : JSON.parse(chart.dataset.band);
+    chart.innerHTML = dayColumns(date, hours, fits ? before : null, band, openS);
   }
 }

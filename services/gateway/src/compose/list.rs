@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use domain::catalogue::Service;
 use domain::source::ServiceNumber;
+use domain::statement::{self, MetricNumber};
 use domain::time::{Day, Period};
 use domain::usual::{self, Side};
 use domain::vocabulary::Stage;
@@ -111,7 +112,7 @@ impl Composer<'_> {
             counted,
             last_minute: whole(self.live.fold.sum(Period::Minute, last, number).and_then(Sum::completed)),
             last_event_ms: self.live.fold.heard_ms(number),
-            stated: stated(service),
+            stated: self.stated_year(number),
         }
     }
 
@@ -127,6 +128,39 @@ impl Composer<'_> {
             rated: ratings.map(|all| all.iter().sum()),
             rating_sum: ratings.map(|all| all.iter().zip(1..).map(|(n, rating)| n * rating).sum()),
         }
+    }
+
+    /// The latest twelve months that are stated with a volume, the latest cost, and what was counted in the same months.
+    pub(super) fn stated_year(&self, number: ServiceNumber) -> Option<StatedYear> {
+        let book = &self.stated.book;
+        let volume = book.latest(number, MetricNumber::VOLUME, statement::Length::Year);
+        let cost = book.latest(number, MetricNumber::COST, statement::Length::Year);
+        let window = volume.or(cost)?.window();
+        let (from, until) = (window.start(), window.end());
+        // Only where every day was counted do the two speak of the same.
+        let all = self.days.first(number).is_some_and(|first| first <= from) && self.days.today.is_some_and(|t| until <= t);
+        let counted = all.then(|| self.days.over(number, from, Day(until.0 - 1)).map_or(0, |sums| sums.completed));
+        let cost_of_all = |cost: &statement::Figure| {
+            let volume = book.amount(number, MetricNumber::VOLUME, cost.window())?;
+            Some(volume.as_f64() * cost.amount()?.as_f64())
+        };
+        Some(StatedYear {
+            until,
+            volume: volume.and_then(|figure| figure.amount()?.as_whole()),
+            digital: book.amount(number, MetricNumber::DIGITAL_VOLUME, window).and_then(statement::Amount::as_whole),
+            cost: cost.and_then(|figure| Some(figure.amount()?.as_f64())),
+            total_cost: cost.and_then(cost_of_all),
+            revised: volume.is_some_and(statement::Figure::is_revised),
+            counted: whole(counted),
+        })
+    }
+
+    /// Whether others have stated twelve months later than the latest of this service.
+    fn late(&self, number: ServiceNumber) -> Option<Concern> {
+        let book = &self.stated.book;
+        let own = book.latest(number, MetricNumber::VOLUME, statement::Length::Year)?.window();
+        let newest = book.latest_window(MetricNumber::VOLUME, statement::Length::Year)?;
+        (own < newest).then(|| Concern::Late { since: Some(Day(own.end().0 - 1)) })
     }
 
     fn department_choices(&self) -> Vec<Choice> {
@@ -156,7 +190,8 @@ impl Composer<'_> {
                 let number = service.number;
                 let concern = silent.get(&number).copied().or_else(|| {
                     if judge { self.completion_falls(number).or_else(|| self.outside(context, number)) } else { None }
-                })?;
+                });
+                let concern = concern.or_else(|| self.late(number))?;
                 let volume = self.counted_today(number).completed;
                 Some((rank(&concern), std::cmp::Reverse(volume), number, concern))
             })
@@ -214,16 +249,4 @@ const fn rank(concern: &Concern) -> u8 {
 fn sorted(mut choices: Vec<Choice>) -> Vec<Choice> {
     choices.sort_by_key(|choice| choice.name.to_lowercase());
     choices
-}
-
-/// The latest twelve months that are published with a volume.
-fn stated(service: &Service) -> Option<StatedYear> {
-    let latest = service.latest_volume()?;
-    Some(StatedYear {
-        until: latest.window_end,
-        volume: latest.volume,
-        digital: latest.digital_volume,
-        cost: None,
-        counted: None,
-    })
 }

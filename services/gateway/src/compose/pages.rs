@@ -7,15 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::catalogue::{Department, Origin, Service};
 use domain::cell::Dimension;
-use domain::histogram;
 use domain::source::ServiceNumber;
-use domain::time::{Day, HOUR_MS, MINUTE_MS, Period};
+use domain::time::{HOUR_MS, MINUTE_MS, Period};
 use domain::vocabulary::{Channel, Reason, Stage};
 use views::figures::{
-    About, ChannelFigure, Context, DaySeries, DepartmentPage, DepartmentRow, Durations, HourFigure, Overview,
-    ReasonFigure, ServiceFacts, ServicePage, ServiceRow, Stages, StepFigure, Wall, Yearly,
+    About, ChannelFigure, Context, DaySeries, DepartmentPage, DepartmentRow, HourFigure, Overview, ReasonFigure,
+    Series, ServiceFacts, ServicePage, ServiceRow, Stages, StepFigure, Wall, Yearly,
 };
 
+use super::series::durations;
 use super::{Composer, whole};
 use crate::fold::{Measure, Sum};
 use crate::history::Hours;
@@ -124,7 +124,7 @@ impl Composer<'_> {
 
     /// `/services/{id}`
     #[must_use]
-    pub fn service(&self, service: &Service) -> ServicePage {
+    pub fn service(&self, service: &Service, past: Option<Series>) -> ServicePage {
         let context = self.context();
         let number = service.number;
         let sum = self.day().and_then(|day| day.sum(number));
@@ -136,6 +136,9 @@ impl Composer<'_> {
             last_event_ms: self.live.fold.heard_ms(number),
             usual: self.usual(&context, |other| other == number),
             hours: self.hours(&context, number),
+            usual_day: self.usual_day(&context, number),
+            year: self.year(&context, number),
+            past,
             same_weekday: self.same_weekday(&context, number),
             stages: Stages {
                 started: stage(Stage::Started),
@@ -177,8 +180,8 @@ impl Composer<'_> {
     }
 
     fn same_weekday(&self, context: &Context, number: ServiceNumber) -> Option<DaySeries> {
-        let day = Day(context.today.0 - 7);
-        let (_, services) = self.weekdays.days.iter().find(|(before, _)| *before == day)?;
+        let (day, services) = self.weekdays.days.first().filter(|_| self.weekdays.today == Some(context.today))?;
+        let day = *day;
         let counted: &Hours = services.get(&number)?;
         let length = ((day.next().start_ms() - day.start_ms()) / HOUR_MS) as usize;
         let hours = counted.iter().take(length).enumerate().map(|(place, n)| HourFigure {
@@ -228,7 +231,7 @@ fn channels(sum: &Sum) -> Vec<ChannelFigure> {
     found.collect()
 }
 
-fn steps(breakdown: &BTreeMap<(Dimension, u8, u8), u64>) -> Vec<StepFigure> {
+pub(super) fn steps(breakdown: &BTreeMap<(Dimension, u8, u8), u64>) -> Vec<StepFigure> {
     let mut steps: BTreeMap<u8, StepFigure> = BTreeMap::new();
     for (&(dimension, member, stage), &n) in breakdown {
         if dimension != Dimension::Step {
@@ -247,7 +250,7 @@ fn steps(breakdown: &BTreeMap<(Dimension, u8, u8), u64>) -> Vec<StepFigure> {
     steps.into_values().collect()
 }
 
-fn reasons(breakdown: &BTreeMap<(Dimension, u8, u8), u64>) -> Vec<ReasonFigure> {
+pub(super) fn reasons(breakdown: &BTreeMap<(Dimension, u8, u8), u64>) -> Vec<ReasonFigure> {
     let mut sums: BTreeMap<u8, u64> = BTreeMap::new();
     for (&(dimension, member, _), &n) in breakdown {
         if dimension == Dimension::Reason {
@@ -260,14 +263,4 @@ fn reasons(breakdown: &BTreeMap<(Dimension, u8, u8), u64>) -> Vec<ReasonFigure> 
     let mut reasons: Vec<_> = known.filter(|reason| reason.n > 0).collect();
     reasons.sort_by_key(|reason| Reverse(reason.n));
     reasons
-}
-
-fn durations(buckets: &[(u8, u64)]) -> Option<Durations> {
-    let quantile = |q| histogram::quantile_ms(buckets, q).map(|ms| ms.round() as u64);
-    Some(Durations {
-        n: buckets.iter().map(|(_, n)| n).sum(),
-        p50_ms: quantile(0.5)?,
-        p90_ms: quantile(0.9)?,
-        p99_ms: quantile(0.99)?,
-    })
 }

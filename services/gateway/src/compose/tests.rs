@@ -43,7 +43,8 @@ const ALL: views::figures::ListAsked = views::figures::ListAsked {
 fn with<T>(world: &World, weekdays: &Weekdays, books: Option<&Books>, make: impl FnOnce(Composer<'_>) -> T) -> T {
     let live = world.live();
     let days = &crate::days::Days::default();
-    make(Composer { catalogue: &world.catalogue, live: &live, weekdays, days, books, labels: LABELS, now_ms: NOW })
+    let stated = &crate::stated::Reading::default();
+    make(Composer { catalogue: &world.catalogue, live: &live, weekdays, days, stated, books, labels: LABELS, now_ms: NOW })
 }
 
 fn completed(n: u64) -> Counts {
@@ -108,7 +109,7 @@ fn a_usual_range_needs_four_weeks_and_counts_up_to_this_time_of_day() {
     let range = five.range.unwrap();
     assert_eq!((range.low, range.median, range.high), (14, 30, 46));
     let service = world.catalogue.service_by_id("hmrc-self-assessment").unwrap();
-    let other = with(&world, &weekdays(&world, &[10; 8]), None, |composer| composer.service(service));
+    let other = with(&world, &weekdays(&world, &[10; 8]), None, |composer| composer.service(service, None));
     assert_eq!((other.usual.weeks, other.same_weekday), (0, None), "nothing was counted of it");
     let mut stale = weekdays(&world, &[10; 8]);
     stale.today = Some(Day(Day::at(NOW).0 - 1));
@@ -119,7 +120,7 @@ fn a_usual_range_needs_four_weeks_and_counts_up_to_this_time_of_day() {
 fn the_same_weekday_a_week_before_has_all_its_hours() {
     let world = world();
     let service = world.catalogue.service_by_id("dft-tax-a-vehicle").unwrap();
-    let page = with(&world, &weekdays(&world, &[10]), None, |composer| composer.service(service));
+    let page = with(&world, &weekdays(&world, &[10]), None, |composer| composer.service(service, None));
     let before = page.same_weekday.unwrap();
     assert_eq!((before.day.to_string().as_str(), before.hours.len()), ("2026-11-17", 24));
     assert_eq!((before.hours[11].completed, before.hours[12].completed), (Some(10), None));
@@ -141,7 +142,7 @@ fn steps_reasons_and_durations_are_those_of_today() {
     breakdown(Dimension::Step, 2, 2, 6);
     breakdown(Dimension::Reason, 4, 3, 1);
     breakdown(Dimension::Reason, 7, 4, 5);
-    let page = with(&world, &Weekdays::default(), None, |composer| composer.service(service));
+    let page = with(&world, &Weekdays::default(), None, |composer| composer.service(service, None));
     assert_eq!(page.steps.len(), 1);
     assert_eq!(
         (page.steps[0].step, page.steps[0].started, page.steps[0].completed, page.steps[0].failed),

@@ -120,7 +120,7 @@ async fn a_list_that_cannot_be_is_refused_by_field_as_a_page_and_as_a_problem() 
 #[tokio::test]
 async fn a_series_names_each_field_that_breaks_a_rule_and_says_when_the_store_is_away() {
     let server = Server::start().await;
-    let (status, problem) = server.json(&format!("/api/v1/services/{SERVICE}/series?period=week&from=now")).await;
+    let (status, problem) = server.json(&format!("/api/v1/services/{SERVICE}/series?period=fortnight&from=now")).await;
     assert_eq!(status, 400);
     let fields: Vec<_> = problem["errors"].as_array().unwrap().iter().map(|error| error["field"].as_str()).collect();
     assert_eq!(fields, [Some("period"), Some("from")]);

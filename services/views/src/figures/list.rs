@@ -106,8 +106,12 @@ pub struct StatedYear {
     pub volume: Option<u64>,
     /// Those through digital channels.
     pub digital: Option<u64>,
-    /// Pounds for one transaction; of its own, latest, twelve months.
+    /// Pounds for one transaction, of the latest twelve months that have it.
     pub cost: Option<f64>,
+    /// Pounds for all transactions of the twelve months of that cost, if their volume is stated too.
+    pub total_cost: Option<f64>,
+    /// Something else was stated before about the volume.
+    pub revised: bool,
     /// Counted in the same twelve months, if all of them were counted: never mixed, only beside it.
     pub counted: Option<u64>,
 }

@@ -4,7 +4,7 @@ use domain::time::Day;
 use domain::vocabulary::{Channel, Reason};
 use serde::{Deserialize, Serialize};
 
-use super::{Books, Context, DepartmentRef, Live, Rates, ServiceRef, Usual, day_text};
+use super::{Books, Context, DepartmentRef, Live, Rates, Series, ServiceRef, Usual, UsualRange, day_text};
 
 /// `/` and `/api/v1/overview`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -88,7 +88,13 @@ pub struct ServicePage {
     pub usual: Usual,
     /// Completed by hour, today.
     pub hours: Vec<HourFigure>,
-    /// The same weekday a week before, if anything was counted then.
+    /// What is usual by hour on a day like today; `None` with too little history.
+    pub usual_day: Option<UsualDay>,
+    /// What the calendar year is likely to come to; `None` with too little history.
+    pub year: Option<YearProjection>,
+    /// The counts over the span that was asked for; `None` if they cannot be read at present.
+    pub past: Option<Series>,
+    /// The last day like today, if anything was counted then.
     pub same_weekday: Option<DaySeries>,
     /// How far transactions came today.
     pub stages: Stages,
@@ -140,6 +146,33 @@ pub struct DaySeries {
     pub day: Day,
     /// Its hours in order.
     pub hours: Vec<HourFigure>,
+}
+
+/// What is usual on a day like today.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsualDay {
+    /// Days alike that were looked at.
+    pub days: u32,
+    /// Today is a bank holiday, so these are Sundays.
+    pub bank_holiday: bool,
+    /// For each hour since midnight; `None` where too few of the days have the hour.
+    pub hours: Vec<Option<UsualRange>>,
+    /// What the whole day is likely to come to.
+    pub projection: Option<UsualRange>,
+}
+
+/// What the calendar year is likely to come to, if its rest is like the last eight weeks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct YearProjection {
+    /// The first date that is counted in it: 1 January, or when counting began.
+    #[serde(with = "day_text")]
+    pub from: Day,
+    /// Counted so far.
+    pub so_far: u64,
+    /// Weeks that were looked at.
+    pub weeks: u32,
+    /// The whole.
+    pub range: UsualRange,
 }
 
 /// Completed in one hour.

@@ -5,7 +5,7 @@
 
 use std::cmp::Ordering;
 
-use crate::figures::{Counted, ListRow, Ratio, StatedYear, SumOf, Totals};
+use crate::figures::{Counted, ListRow, Ratio, SumOf, Totals};
 use crate::services::{Order, Sort};
 
 /// A part of a whole, if both are there and the whole is not nothing.
@@ -32,14 +32,6 @@ impl Counted {
     pub fn satisfaction(&self) -> Option<f64> {
         let (rated, sum) = self.rated.zip(self.rating_sum).filter(|(rated, _)| *rated > 0)?;
         Some((sum as f64 / rated as f64 - 1.0) / 4.0)
-    }
-}
-
-impl StatedYear {
-    /// Volume times cost per transaction, pounds.
-    #[must_use]
-    pub fn total_cost(&self) -> Option<f64> {
-        Some(self.volume? as f64 * self.cost?)
     }
 }
 
@@ -104,6 +96,6 @@ pub fn totals(rows: &[ListRow]) -> Totals {
         completion: ratio(&|counted| counted.completed_of_started.zip(counted.started)),
         satisfaction: (services > 0).then(|| SumOf { value: score / weight, services, of_services }),
         stated: sum(&|row| row.stated?.volume.map(|n| n as f64)),
-        cost: sum(&|row| row.stated?.total_cost()),
+        cost: sum(&|row| row.stated?.total_cost),
     }
 }

@@ -96,7 +96,7 @@ fn stated(stated: Option<&StatedYear>) -> Markup {
             @match stated.and_then(|s| Some((s, s.volume?))) {
                 Some((s, volume)) => {
                     data value=(volume) title=(format::exact(volume)) { (format::short(volume)) }
-                    span.tiny { "to " (clock::month(domain::time::Day(s.until.0 - 1))) }
+                    span.tiny { "to " (clock::month(domain::time::Day(s.until.0 - 1))) @if s.revised { ", revised" } }
                     @if let Some(counted) = s.counted { span.tiny { "counted " (format::short(counted)) ", " (difference(counted, volume)) } }
                 }
                 None => (not_provided()),

@@ -65,6 +65,7 @@ impl Server {
         let health = Health::default();
         let site = Site {
             world: Arc::clone(&world),
+            pasts: crate::past::Pasts::new(Arc::new(Stores::new(config.clickhouse.clone()))),
             history: History::new(Arc::new(Stores::new(config.clickhouse.clone())), std::collections::BTreeSet::new()),
             door: Arc::clone(&door),
             metrics,

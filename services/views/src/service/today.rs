@@ -1,0 +1,157 @@
+//! Today against the usual day: the hours of today before what is usual, and what the whole day is likely to come to.
+//!
+//! Invariant: a projection is called one and gives its range. Too little history is said instead of a band; then the
+//! last day alike stands behind today, as itself.
+
+use maud::{Markup, PreEscaped, html};
+
+use crate::chart::day_columns;
+use crate::figures::{HourFigure, ServicePage, UsualDay};
+use crate::parts::foot_with;
+use crate::{clock, format};
+
+use super::api;
+
+pub(super) fn today(s: &ServicePage) -> Markup {
+    let day = s.context.today;
+    let open_from_s = s.context.edge_ms().div_euclid(3_600_000) * 3_600;
+    let band = s.usual_day.as_ref().map(|usual| usual.hours.as_slice()).unwrap_or_default();
+    let before = s.same_weekday.as_ref().filter(|_| band.is_empty());
+    let json = |value: &dyn Fn() -> serde_json::Result<String>| value().unwrap_or_default();
+    let before_json = before.map(|b| json(&|| serde_json::to_string(b)));
+    let band_json = (!band.is_empty()).then(|| json(&|| serde_json::to_string(band)));
+    let hours_csv = format!("/api/v1/services/{}/series?span=24h&format=csv", s.service.names.id);
+    html! {
+        section.row #today {
+            div.say {
+                h2 data-island="weekday" { "Today against " (against(s)) }
+                div data-island="compared" { (compared(s, open_from_s)) }
+            }
+            figure {
+                div.ctitle { div.keys { "transactions an hour" } div.keys data-island="hours-key" {
+                    span.sw1.b1 {} "today"
+                    @if !band.is_empty() { span.sw1.b-band {} "usual: middle 80%" }
+                    @if let Some(b) = before { span.sw1.b-past {} (clock::weekday(b.day)) " " (clock::date_short(b.day)) }
+                } }
+                div.chart {
+                    svg height="260" role="img" aria-label="Transactions by hour, today and what is usual; the figures are in the table below"
+                        data-chart="hours" data-key="completed" data-before=[before_json] data-band=[band_json] data-band-day=(day) tabindex="0" data-hover="hours-table" data-n=(hours_of(day)) {
+                        (PreEscaped(day_columns(day, &s.hours, before, band, open_from_s)))
+                    }
+                }
+                (foot_with(Some(&html! { div data-island="hours-table" { (hours_table(s, open_from_s)) } }), &api(s), Some(&hours_csv),
+                    &html! { b { "Counted" } "; the hatched hour is still open" }))
+            }
+        }
+    }
+}
+
+fn hours_of(day: domain::time::Day) -> i64 {
+    (day.next().start_ms() - day.start_ms()) / 3_600_000
+}
+
+fn against(s: &ServicePage) -> String {
+    match (&s.usual_day, &s.same_weekday) {
+        (Some(usual), _) if usual.bank_holiday => "the usual Sunday, since today is a bank holiday".to_owned(),
+        (Some(_), _) => format!("the usual {}", clock::weekday(s.context.today)),
+        (None, Some(before)) => format!("last {}", clock::weekday(before.day)),
+        (None, None) => format!("last {}", clock::weekday(s.context.today)),
+    }
+}
+
+/// By how much today differs, and what the day is likely to come to.
+fn compared(s: &ServicePage, open_from_s: i64) -> Markup {
+    match &s.usual_day {
+        Some(usual) => usually(s, usual),
+        None => {
+            html! {
+                (against_one(s, open_from_s))
+                p.sub { span.miss data-m="none" { "too little history for a usual range: " (s.usual.weeks) " of " (s.usual.weeks_needed) " days alike" } }
+            }
+        }
+    }
+}
+
+fn usually(s: &ServicePage, usual: &UsualDay) -> Markup {
+    let by = clock::hm(s.context.edge_ms());
+    let finding = match (s.usual.range, s.completed.today) {
+        (Some(range), Some(n)) if n < range.low => {
+            format!(
+                "By {by}, {} below the usual range.",
+                format::percent(range.low - n, range.low.max(1)).unwrap_or_default()
+            )
+        }
+        (Some(range), Some(n)) if n > range.high => {
+            format!(
+                "By {by}, {} above the usual range.",
+                format::percent(n - range.high, range.high.max(1)).unwrap_or_default()
+            )
+        }
+        (Some(_), Some(_)) => format!("Within the usual range by {by}."),
+        (Some(range), None) if range.low > 0 => {
+            format!("Nothing by {by}; usual are {} to {}.", format::short(range.low), format::short(range.high))
+        }
+        _ => format!("Nothing by {by}, which is usual."),
+    };
+    html! {
+        p.lead { (finding) }
+        p.sub { "Usual is the middle 80% of " (format::count(usual.days.into(), "day")) " alike in the last 8 weeks; bank holidays are left out." }
+        @if let Some(day) = usual.projection {
+            div.fig.proj { span.lab { "Projected for the whole day" } span.val data-value=(day.median) { (format::short(day.median)) }
+                span.age { "a projection: " (format::short(day.low)) " to " (format::short(day.high)) ", if the rest of the day is usual" } }
+        }
+    }
+}
+
+/// By how much the full hours of today differ from the same hours of the last day alike.
+fn against_one(s: &ServicePage, open_from_s: i64) -> Markup {
+    let Some(before) = &s.same_weekday else {
+        let day = domain::time::Day(s.context.today.0 - 7);
+        return html! { p.lead { "Nothing was counted on " (clock::weekday(day)) " " (clock::date_short(day)) ", so there is no day to compare with." } };
+    };
+    let weekday = clock::weekday(before.day);
+    let full = |hours: &[HourFigure], from_ms: i64, until_s: i64| -> u64 {
+        hours.iter().filter(|h| h.from_s * 1_000 >= from_ms && h.from_s < until_s).filter_map(|h| h.completed).sum()
+    };
+    let start = s.context.today.start_ms();
+    let until_before = before.day.start_ms() / 1_000 + open_from_s - start / 1_000;
+    let (now, then) = (full(&s.hours, start, open_from_s), full(&before.hours, before.day.start_ms(), until_before));
+    let at = clock::hm(open_from_s * 1_000);
+    html! {
+        @match (now.cmp(&then), format::percent(now.abs_diff(then), then)) {
+            (_, None) => p.lead { "Nothing was counted by " (at) " last " (weekday) "; today " (format::exact(now)) "." }
+            (std::cmp::Ordering::Equal, _) => p.lead { "By " (at) ", as many as last " (weekday) "." }
+            (order, Some(size)) => p.lead { "By " (at) ", " (size) @if order.is_gt() { " more" } @else { " fewer" } " than last " (weekday) "." }
+        }
+        p.sub { (format::exact(now)) " against " (format::exact(then)) " in the full hours of both days." }
+    }
+}
+
+fn hours_table(s: &ServicePage, open_from_s: i64) -> Markup {
+    let start = s.context.today.start_ms() / 1_000;
+    let before_at = |from_s: i64| {
+        let before = s.same_weekday.as_ref()?;
+        let at = before.day.start_ms() / 1_000 + from_s - start;
+        before.hours.iter().find(|h| h.from_s == at).and_then(|h| h.completed)
+    };
+    let band = s.usual_day.as_ref();
+    let cell = |n: Option<u64>| n.map_or_else(|| "none".to_owned(), format::exact);
+    html! {
+        table #hours-table {
+            caption.vh { "Transactions by hour" }
+            thead { tr { th scope="col" { "Hour" } th.n scope="col" { "Today" }
+                @if band.is_some() { th.n scope="col" { "Usual median" } th.n scope="col" { "Usual range" } }
+                @if let Some(before) = &s.same_weekday { th.n scope="col" { "Last " (clock::weekday(before.day)) } } } }
+            tbody { @for h in &s.hours { tr data-i=((h.from_s - start) / 3_600) {
+                th scope="row" { (clock::hm(h.from_s * 1_000)) @if h.from_s == open_from_s { " " span.unit { "open" } } }
+                td.n { (cell(h.completed)) }
+                @if let Some(usual) = band {
+                    @let range = usual.hours.get(usize::try_from((h.from_s - start) / 3_600).unwrap_or(0)).copied().flatten();
+                    td.n { (cell(range.map(|r| r.median))) }
+                    td.n { @match range { Some(r) => { (format::exact(r.low)) " to " (format::exact(r.high)) } None => "none" } }
+                }
+                @if s.same_weekday.is_some() { td.n { (cell(before_at(h.from_s))) } }
+            } } }
+        }
+    }
+}

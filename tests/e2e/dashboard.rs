@@ -1,0 +1,181 @@
+//! The Services Dashboard: one figure wherever it is shown, and parameters that nobody meant.
+
+use std::net::SocketAddr;
+
+use domain::time::{Day, Period};
+use serde_json::Value;
+use tests::check;
+use tests::events::{Mix, WIDE};
+use tests::expect;
+use tests::sender::Senders;
+use tests::shared::Shared;
+use tests::stack::Stack;
+use tests::truth::Truth;
+use tests::until::{PATIENCE, until};
+use tests::viewer::Viewer;
+
+use crate::suite::Test;
+
+pub(crate) fn tests() -> Vec<Test> {
+    vec![
+        Test::new("dashboard::a_figure_is_the_same_on_page_api_socket_and_in_sql", a_figure_is_the_same_everywhere),
+        Test::new("dashboard::no_parameter_breaks_a_page", no_parameter_breaks_a_page),
+    ]
+}
+
+fn get(gateway: SocketAddr, path: &str) -> String {
+    let answer = dev::http::get(gateway, path).expect("an answer");
+    assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+    answer.body
+}
+
+fn json(gateway: SocketAddr, path: &str) -> Value {
+    serde_json::from_str(&get(gateway, path)).expect("JSON")
+}
+
+/// The exact count in the page's attribute; `None` where it says that there is none.
+fn on_page(html: &str, name: &str) -> Option<i64> {
+    let tag = html.split('<').find(|tag| tag.contains(&format!("data-figure=\"{name}\""))).expect("the figure's place");
+    tag.split("data-value=\"").nth(1)?.split('"').next()?.parse().ok()
+}
+
+fn a_figure_is_the_same_everywhere(shared: &Shared) {
+    let stack = Stack::new(shared, "dashboard");
+    stack.provision();
+    let (collector, _aggregator, gateway) = (stack.collector(), stack.aggregator(1), stack.gateway());
+    let senders = Senders::new(&stack, collector.grpc());
+    let sample = [WIDE, "hmrc-self-assessment", "dft-tax-a-vehicle"];
+    let (mut truth, mut mix) = (Truth::default(), Mix::new(51, "dashboard"));
+    let mut events = mix.with_repeats(4_000, 10);
+    events.extend(Mix::new(52, "sample").of(&sample).with_repeats(3_000, 10));
+    senders.send_all(&events, PATIENCE);
+    truth.take(&events);
+    let sql = stack.sql();
+    check::exact(&truth, &sql, PATIENCE);
+    let http = gateway.http();
+    let today = Day::at(runtime::clock::now_ms());
+    let list = until("the list is live", PATIENCE, || {
+        let list = json(http, "/api/v1/services?limit=1000");
+        if list["freshness"]["state"] == "ok" { Ok(list) } else { Err(list["freshness"].to_string()) }
+    });
+    let list_page = get(http, "/services?limit=1000");
+    for id in sample {
+        let topic = format!("service:{id}");
+        let viewer = Viewer::connect(http, &[&topic]);
+        expect::shown(&truth, &viewer, &topic);
+        let socket = viewer.fold(&topic).values.get(&("completed".to_owned(), format!("d:{today}"))).copied();
+        let number = truth.number(id);
+        let of_day = |day: Day| {
+            let ask = format!("SELECT sum(completed) FROM {{figures}}.day WHERE service = {number} AND d = '{day}'");
+            Some(sql.number(&ask)).filter(|n| *n != 0)
+        };
+        let api = json(http, &format!("/api/v1/services/{id}"));
+        let row =
+            list["services"].as_array().expect("rows").iter().find(|row| row["service"]["id"] == id).expect("a row");
+        let page = get(http, &format!("/services/{id}"));
+        let figures = [
+            ("page", on_page(&page, "completed/today")),
+            ("api", api["completed"]["today"].as_i64()),
+            ("list", on_page(&list_page, &format!("service:{id}/today"))),
+            ("list api", row["counted"]["completed"].as_i64()),
+            ("socket", socket),
+        ];
+        for (place, figure) in figures {
+            assert_eq!(figure, of_day(today), "{id}: {place}");
+        }
+        // Every day of the series, and the same in its table on the page.
+        let points = api["past"]["points"].as_array().expect("the past can be read");
+        for point in points {
+            let start = point["start"].as_str().expect("a date");
+            let day = Day::at(point["start_s"].as_i64().expect("an instant") * 1_000);
+            assert_eq!(start, day.to_string());
+            assert_eq!(point["completed"].as_i64(), of_day(day), "{id} on {start}");
+        }
+        let days = truth.figures(Period::Day).counts.keys().filter(|key| key.1 == number).map(|key| key.0);
+        let days: std::collections::BTreeSet<i64> = days.collect();
+        assert!(points.len() >= days.len().min(5), "{id}: {} points of {} days", points.len(), days.len());
+        series_equals_sql(http, &sql, id, number);
+    }
+    let whole = list["totals"]["transactions"]["value"].as_f64().expect("a total");
+    let ask = format!("SELECT sum(completed) FROM {{figures}}.day WHERE d = '{today}' AND service < 60000");
+    assert_eq!(whole as i64, sql.number(&ask), "the total is over all that were found, not over the rows shown");
+}
+
+/// Weeks from Monday and months, asked of the store in its own words.
+fn series_equals_sql(http: SocketAddr, sql: &tests::sql::Sql, id: &str, number: u16) {
+    for (period, begin) in [("week", "toMonday(d)"), ("month", "toStartOfMonth(d)"), ("year", "toStartOfYear(d)")] {
+        let series = json(http, &format!("/api/v1/services/{id}/series?span=24q&period={period}"));
+        let csv = get(http, &format!("/api/v1/services/{id}/series?span=24q&period={period}&format=csv"));
+        let points = series["points"].as_array().expect("points");
+        assert_eq!(csv.lines().count(), points.len() + 1, "a row for each point");
+        for point in points {
+            let start = point["start"].as_str().expect("a date");
+            let ask = |what: &str| {
+                sql.number(&format!(
+                    "SELECT {what} FROM {{figures}}.day WHERE service = {number} AND {begin} = '{start}'"
+                ))
+            };
+            assert_eq!(point["completed"].as_i64().unwrap_or(0), ask("sum(completed)"), "{id} {period} {start}");
+            assert_eq!(point["failed"].as_i64().unwrap_or(0), ask("sum(failed)"), "{id} {period} {start}");
+            assert_eq!(point["rated"].as_i64().unwrap_or(0), ask("sum(arraySum(mapValues(ratings)))"), "{id} {start}");
+        }
+        let last = csv.lines().last().expect("a row");
+        let start = points.last().expect("a point")["start"].as_str().expect("a date");
+        assert!(last.contains(start) && last.starts_with(id), "{last}");
+    }
+}
+
+fn no_parameter_breaks_a_page(shared: &Shared) {
+    let stack = Stack::new(shared, "hostile");
+    stack.provision();
+    let (_collector, _aggregator, gateway) = (stack.collector(), stack.aggregator(1), stack.gateway());
+    let values = [
+        "",
+        "0",
+        "-1",
+        "1e309",
+        "99999999999999999999",
+        "null",
+        "%00",
+        "%FF%FE",
+        "%F0%9F%92%A3",
+        "..%2F..%2Fetc%2Fpasswd",
+        "%27%3B%20DROP%20TABLE%20day%3B--",
+        "%3Cscript%3Ealert(1)%3C%2Fscript%3E",
+        "%22%20onload%3D%22x",
+        "{cells}",
+        "%3F",
+        "2026-02-30",
+        "1969-12-31",
+        "9999-12-31T23:59:59Z",
+        "2026-11",
+        "a,b,c,d,e,f,g,h",
+        "%0D%0ASet-Cookie:%20x",
+    ];
+    let services = ["q", "department", "agency", "over", "sort", "order", "limit", "after"];
+    let spans = ["span", "period", "from", "to", "show"];
+    let compare = ["services", "departments", "add", "metric", "scale", "against", "from", "period"];
+    let pages: [(&str, &[&str]); 7] = [
+        ("/services", &services),
+        ("/api/v1/services", &services),
+        ("/services/hmrc-self-assessment", &spans),
+        ("/api/v1/services/hmrc-self-assessment", &spans),
+        ("/api/v1/services/hmrc-self-assessment/series", &spans),
+        ("/compare", &compare),
+        ("/api/v1/compare", &compare),
+    ];
+    for (path, fields) in pages {
+        for field in fields {
+            for value in values {
+                let address = format!("{path}?{field}={value}");
+                let answer = dev::http::get(gateway.http(), &address).expect("an answer");
+                assert!(matches!(answer.status, 200 | 400), "{address}: {}", answer.status);
+                assert!(!answer.body.contains("<script>alert") && !answer.body.contains("\" onload"), "{address}");
+                if answer.status == 400 {
+                    let named = answer.body.contains(field) || answer.body.contains("query") || *field == "to";
+                    assert!(named, "{address} is refused without naming the field: {}", answer.body);
+                }
+            }
+        }
+    }
+}
