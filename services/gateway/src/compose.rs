@@ -22,8 +22,8 @@ use crate::days::Days;
 use crate::fold::{Bucket, Measure, Sum};
 use crate::history::{self, Books, Weekdays};
 use crate::progress;
-use crate::stated::Reading;
 use crate::silence::{SILENT_SHOWN, Silence};
+use crate::stated::Reading;
 use crate::world::Live;
 
 pub use pages::RulesInForce;

@@ -3,6 +3,7 @@
 //! Invariant: a service that has never sent says so at every figure. It never shows a module without data as if the
 //! data were 0; it says in words what the service does not send.
 
+mod notes;
 mod past;
 pub(crate) mod spanbar;
 mod today;
@@ -42,6 +43,7 @@ pub fn page(s: &ServicePage) -> String {
                 section.sec.three data-island="details" { (durations(s)) (reasons(s)) }
             }
         }
+        (notes::list(s))
         (about(s))
     };
     frame(

@@ -138,7 +138,8 @@ impl Composer<'_> {
         let window = volume.or(cost)?.window();
         let (from, until) = (window.start(), window.end());
         // Only where every day was counted do the two speak of the same.
-        let all = self.days.first(number).is_some_and(|first| first <= from) && self.days.today.is_some_and(|t| until <= t);
+        let all =
+            self.days.first(number).is_some_and(|first| first <= from) && self.days.today.is_some_and(|t| until <= t);
         let counted = all.then(|| self.days.over(number, from, Day(until.0 - 1)).map_or(0, |sums| sums.completed));
         let cost_of_all = |cost: &statement::Figure| {
             let volume = book.amount(number, MetricNumber::VOLUME, cost.window())?;

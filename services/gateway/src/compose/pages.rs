@@ -8,11 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use domain::catalogue::{Department, Origin, Service};
 use domain::cell::Dimension;
 use domain::source::ServiceNumber;
+use domain::statement::note::Annotation;
 use domain::time::{HOUR_MS, MINUTE_MS, Period};
 use domain::vocabulary::{Channel, Reason, Stage};
 use views::figures::{
-    About, ChannelFigure, Context, DaySeries, DepartmentPage, DepartmentRow, HourFigure, Overview, ReasonFigure,
-    Series, ServiceFacts, ServicePage, ServiceRow, Stages, StepFigure, Wall, Yearly,
+    About, ChannelFigure, Context, DaySeries, DepartmentPage, DepartmentRow, EarlierNote, HourFigure, NoteFigure,
+    Overview, ReasonFigure, Series, ServiceFacts, ServicePage, ServiceRow, Stages, StepFigure, Wall, Yearly,
 };
 
 use super::series::durations;
@@ -136,6 +137,7 @@ impl Composer<'_> {
             last_event_ms: self.live.fold.heard_ms(number),
             usual: self.usual(&context, |other| other == number),
             hours: self.hours(&context, number),
+            notes: self.notes(number),
             usual_day: self.usual_day(&context, number),
             year: self.year(&context, number),
             past,
@@ -154,6 +156,30 @@ impl Composer<'_> {
             durations: durations(&detail.durations),
             context,
         }
+    }
+
+    fn notes(&self, number: ServiceNumber) -> Vec<NoteFigure> {
+        let figure = |(at, annotation): (usize, &Annotation)| {
+            let note = annotation.latest();
+            let (_, earlier) = annotation.versions().split_last()?;
+            let earlier = earlier.iter().map(|note| EarlierNote {
+                text: note.text.clone(),
+                author: note.author.clone(),
+                written_at_ms: note.written_at_ms,
+            });
+            Some(NoteFigure {
+                number: at + 1,
+                day: note.day,
+                last_day: note.last_day,
+                kind: note.kind.word().to_owned(),
+                text: note.text.clone(),
+                author: note.author.clone(),
+                department: self.department_ref(note.department).short_name,
+                written_at_ms: note.written_at_ms,
+                earlier: earlier.collect(),
+            })
+        };
+        self.stated.annotations.of(number).enumerate().filter_map(figure).collect()
     }
 
     fn facts(&self, service: &Service) -> ServiceFacts {

@@ -44,7 +44,16 @@ fn with<T>(world: &World, weekdays: &Weekdays, books: Option<&Books>, make: impl
     let live = world.live();
     let days = &crate::days::Days::default();
     let stated = &crate::stated::Reading::default();
-    make(Composer { catalogue: &world.catalogue, live: &live, weekdays, days, stated, books, labels: LABELS, now_ms: NOW })
+    make(Composer {
+        catalogue: &world.catalogue,
+        live: &live,
+        weekdays,
+        days,
+        stated,
+        books,
+        labels: LABELS,
+        now_ms: NOW,
+    })
 }
 
 fn completed(n: u64) -> Counts {

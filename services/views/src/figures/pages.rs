@@ -88,6 +88,8 @@ pub struct ServicePage {
     pub usual: Usual,
     /// Completed by hour, today.
     pub hours: Vec<HourFigure>,
+    /// What the department wrote about it, newest day first.
+    pub notes: Vec<NoteFigure>,
     /// What is usual by hour on a day like today; `None` with too little history.
     pub usual_day: Option<UsualDay>,
     /// What the calendar year is likely to come to; `None` with too little history.
@@ -146,6 +148,42 @@ pub struct DaySeries {
     pub day: Day,
     /// Its hours in order.
     pub hours: Vec<HourFigure>,
+}
+
+/// A note of a department on its service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoteFigure {
+    /// Its number on this page.
+    pub number: usize,
+    /// The day it speaks of.
+    #[serde(with = "day_text")]
+    pub day: Day,
+    /// The last day, if it speaks of several; otherwise the same.
+    #[serde(with = "day_text")]
+    pub last_day: Day,
+    /// `release`, `outage`, `deadline` or `other`.
+    pub kind: String,
+    /// What happened.
+    pub text: String,
+    /// Who wrote it, as they signed.
+    pub author: String,
+    /// The department whose token was used.
+    pub department: String,
+    /// When it was written.
+    pub written_at_ms: i64,
+    /// What it said before, oldest first.
+    pub earlier: Vec<EarlierNote>,
+}
+
+/// What a note said before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EarlierNote {
+    /// What it said.
+    pub text: String,
+    /// Who wrote it.
+    pub author: String,
+    /// When it was written.
+    pub written_at_ms: i64,
 }
 
 /// What is usual on a day like today.

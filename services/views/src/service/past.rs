@@ -7,6 +7,7 @@
 use domain::vocabulary::Channel;
 use maud::{Markup, PreEscaped, html};
 
+use super::notes;
 use crate::chart::{HEIGHT, Periods, Strand, Unit, bar};
 use crate::figures::{Point, Series, ServicePage};
 use crate::parts::foot_with;
@@ -95,7 +96,7 @@ fn periods(s: &ServicePage, series: &Series, unit: Unit, strands: Vec<Strand>) -
         uncounted: series.uncounted(),
         unit,
         strands,
-        notes: Vec::new(),
+        notes: notes::flags(&s.notes, series),
     }
 }
 

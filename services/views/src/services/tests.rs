@@ -58,8 +58,24 @@ fn totals_are_of_the_services_that_have_all_parts_and_say_so() {
     };
     rows[1].counted = Counted { digital: Some(300), rated: Some(2), rating_sum: Some(2), ..rows[1].counted };
     let until = Day::from_ymd(2017, 10, 1);
-    rows[0].stated = Some(StatedYear { until, volume: Some(1_000), digital: None, cost: Some(2.5), total_cost: Some(2_500.0), revised: false, counted: None });
-    rows[2].stated = Some(StatedYear { until, volume: Some(7), digital: None, cost: None, total_cost: None, revised: false, counted: None });
+    rows[0].stated = Some(StatedYear {
+        until,
+        volume: Some(1_000),
+        digital: None,
+        cost: Some(2.5),
+        total_cost: Some(2_500.0),
+        revised: false,
+        counted: None,
+    });
+    rows[2].stated = Some(StatedYear {
+        until,
+        volume: Some(7),
+        digital: None,
+        cost: None,
+        total_cost: None,
+        revised: false,
+        counted: None,
+    });
     let totals = totals(&rows);
     let sum = |sum: Option<crate::figures::SumOf>| sum.map(|s| (s.value, s.services, s.of_services));
     assert_eq!(sum(totals.transactions), Some((400.0, 2, 3)));

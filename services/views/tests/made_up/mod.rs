@@ -210,6 +210,21 @@ pub(crate) fn service_page(context: Context) -> ServicePage {
         usual: USUAL,
         hours: hours(today, context.now_ms, 1),
         same_weekday: Some(DaySeries { day: before, hours: hours(before, i64::MAX, 2) }),
+        notes: vec![NoteFigure {
+            number: 1,
+            day: Day(today.0 - 5),
+            last_day: Day(today.0 - 4),
+            kind: "outage".into(),
+            text: "The payment provider did not answer.".into(),
+            author: "Service desk".into(),
+            department: "DfT".into(),
+            written_at_ms: context.now_ms - 5 * 86_400_000,
+            earlier: vec![EarlierNote {
+                text: "Payments fail.".into(),
+                author: "Service desk".into(),
+                written_at_ms: context.now_ms - 5 * 86_400_000 - HOUR_MS,
+            }],
+        }],
         usual_day: Some(UsualDay {
             days: 8,
             bank_holiday: false,
@@ -371,6 +386,7 @@ pub(crate) fn service_never() -> ServicePage {
         last_event_ms: None,
         hours: Vec::new(),
         same_weekday: None,
+        notes: Vec::new(),
         usual_day: None,
         year: None,
         past: Some(Series {
