@@ -102,7 +102,8 @@ fn stack(o: &Overview) -> (MinuteChart, Vec<String>) {
     let others = o.departments.iter().filter(|row| colour(&row.department) == 5).count() as u64;
     let rest = rest.into_iter().map(|n| n.filter(|n| *n > 0)).collect();
     let label = match (parts.is_empty(), others) {
-        (true, _) => String::new(),
+        // Where all that report are named, there is nothing to name at the top.
+        (true, _) | (false, 0) => String::new(),
         (false, 1) => "1 other".to_owned(),
         (false, n) => format!("{n} others"),
     };

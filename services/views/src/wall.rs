@@ -108,9 +108,11 @@ fn day(w: &Wall) -> Markup {
         section.wband {
             (usual(w))
             svg.wchart role="img" aria-label="Transactions today by time of day" {
-                g data-part="hours" { (PreEscaped(hour_marks(start, day_minutes))) }
+                g.whl data-part="hours" { (PreEscaped(hour_marks(start, day_minutes))) }
                 svg width="100%" height="100%" viewBox="0 0 1000 200" preserveAspectRatio="none" { path.ln data-part="line" d=(path) {} }
                 line.wnow data-part="now" x1=(chart::pct(now)) x2=(chart::pct(now)) y1="0" y2="100%" {}
+                // The words once more, above the lines that would cross them.
+                g.whw data-part="hour-words" { (PreEscaped(hour_marks(start, day_minutes))) }
                 rect.wgap data-part="gap" x="0" width="0" y="0" height="100%" {}
                 circle.wend data-part="end" cx=(chart::pct(x / 1_000.0)) cy=(chart::pct(y / 200.0)) r=".9vh" {}
             }

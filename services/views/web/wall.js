@@ -68,7 +68,7 @@ class Wall {
     this.live = new Live("wall", 1, made);
     this.parts = {
       title: part("title"), clock: part("clock"), unit: part("rate-unit"), usual: part("usual"), usual1: part("usual-1"),
-      usual2: part("usual-2"), hours: part("hours"), line: part("line"), now: part("now"), end: part("end"),
+      usual2: part("usual-2"), hours: part("hours"), words: part("hour-words"), line: part("line"), now: part("now"), end: part("end"),
       gap: part("gap"), tiles: part("tiles"), message: part("message"), heard: part("heard"), again: part("again"),
       connection: part("connection"), pipeline: part("pipeline"), sources: part("sources"), status: part("status"),
     };
@@ -271,8 +271,9 @@ class Wall {
       figures.push(value === null ? null : Number(value));
     }
     const [path, x, y] = wallLine(figures, minutes);
-    const { hours, line, end } = this.parts;
+    const { hours, words, line, end } = this.parts;
     hours.innerHTML = hourMarks(start, minutes);
+    words.innerHTML = hours.innerHTML;
     line.setAttribute("d", path);
     end.setAttribute("cx", pct(x / 1000));
     end.setAttribute("cy", pct(y / 200));
