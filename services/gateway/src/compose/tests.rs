@@ -1,3 +1,5 @@
+mod dashboard;
+
 use std::collections::BTreeMap;
 
 use domain::cell::{CellKey, Counts, Dimension, Measures, Slice};
