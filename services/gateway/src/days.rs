@@ -100,6 +100,12 @@ struct DayRow {
 }
 
 impl Days {
+    /// Nothing yet of the dates before a day.
+    #[must_use]
+    pub fn before(today: Day) -> Self {
+        Self { today: Some(today), ..Self::default() }
+    }
+
     /// What was counted of a service on one date.
     #[must_use]
     pub fn on(&self, service: ServiceNumber, day: Day) -> Option<DaySums> {
@@ -170,7 +176,7 @@ pub async fn read(store: &Store, today: Day) -> Result<Days, Error> {
          GROUP BY d, service ORDER BY service, d"
     );
     let query = store.query(&sql).bind(today.0 - DAYS_HELD).bind(today.0);
-    let mut days = Days { today: Some(today), ..Days::default() };
+    let mut days = Days::before(today);
     for row in store.rows::<DayRow>("reading the dates before", query).await? {
         if let [completed, digital, started, completed_of_started, rated, rating_sum] = row.sums[..] {
             let sums = DaySums { completed, digital, started, completed_of_started, rated, rating_sum };

@@ -36,7 +36,7 @@ impl Given {
         world.on_pack(&pack, NOW);
         world.live().ready = true;
         let today = Day::at(NOW);
-        let days = Days { today: Some(today), ..Days::default() };
+        let days = Days::before(today);
         Self { world, weekdays: Weekdays { today: Some(today), days: Vec::new() }, days, stated: Reading::default() }
     }
 
