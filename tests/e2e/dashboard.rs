@@ -1,5 +1,6 @@
 //! The Services Dashboard: one figure wherever it is shown, and parameters that nobody meant.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use domain::time::{Day, Period};
@@ -91,8 +92,8 @@ fn a_figure_is_the_same_everywhere(shared: &Shared) {
             assert_eq!(start, day.to_string());
             assert_eq!(point["completed"].as_i64(), of_day(day), "{id} on {start}");
         }
-        let days = truth.figures(Period::Day).counts.keys().filter(|key| key.1 == number).map(|key| key.0);
-        let days: std::collections::BTreeSet<i64> = days.collect();
+        let figures = truth.figures(Period::Day);
+        let days: BTreeSet<i64> = figures.counts.keys().filter(|key| key.1 == number).map(|key| key.0).collect();
         assert!(points.len() >= days.len().min(5), "{id}: {} points of {} days", points.len(), days.len());
         series_equals_sql(http, &sql, id, number);
     }
