@@ -278,7 +278,8 @@ async fn serve_gateway() -> Result<(), Failure> {
     let writers = Writers::new(hub, config.live.writers);
     let site = Site {
         world: Arc::clone(&world),
-        history: History::new(Arc::new(Stores::new(config.clickhouse))),
+        pasts: gateway::past::Pasts::new(Arc::new(Stores::new(config.clickhouse.clone()))),
+        history: History::new(Arc::new(Stores::new(config.clickhouse)), std::collections::BTreeSet::new()),
         door: Door::new(Arc::clone(&writers), config.live.clone(), shutdown.clone()),
         metrics,
         health: runtime::admin::Health::default(),
