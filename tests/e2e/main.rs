@@ -12,6 +12,7 @@ mod dashboard;
 mod faults;
 mod pages;
 mod pipeline;
+mod repair;
 mod start;
 mod suite;
 

@@ -66,6 +66,7 @@ pub(crate) fn all() -> Vec<Test> {
     let modules = [
         crate::cluster::tests,
         crate::aggregator::tests,
+        crate::repair::tests,
         crate::pipeline::tests,
         crate::collector::tests,
         crate::faults::tests,

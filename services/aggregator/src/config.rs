@@ -76,6 +76,8 @@ pub struct Counting {
     pub flush_rows_max: usize,
     /// With so many records counted and not yet in the store no more are fetched.
     pub unstored_rows_max: usize,
-    /// The stored books are checked this often, milliseconds.
+    /// The store is compared with the books this often, milliseconds.
     pub check_ms: u64,
+    /// … by reading at most so many records of raw at a time.
+    pub check_rows_max: u64,
 }

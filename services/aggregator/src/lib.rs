@@ -1,6 +1,5 @@
 #![doc = include_str!("../README.md")]
 
-pub mod books;
 pub mod config;
 pub mod consumer;
 pub mod counter;
@@ -15,6 +14,7 @@ pub mod pipeline;
 pub mod provision;
 pub mod raw;
 pub mod reader;
+pub mod repair;
 pub mod rows;
 pub mod schema;
 pub mod store;
@@ -56,8 +56,6 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     let (written, done) = mpsc::unbounded_channel();
     let writer = writer::run(store.clone(), publisher.acked(), stall.clone(), metrics.clone(), to_write, written);
     let writer = tokio::spawn(writer);
-    let books = books::watch(store.clone(), config.counting.check_ms, metrics.clone(), shutdown.clone());
-    tokio::spawn(books);
 
     health.not_ready("waiting for partitions");
     let consumer = consumer::join(&config.kafka, &config.group, &config.topics.events).context("consumer")?;

@@ -16,6 +16,12 @@ struct ByOutcome {
     outcome: &'static str,
 }
 
+/// Label of a finding.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByKind {
+    kind: &'static str,
+}
+
 /// Label of a partition.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ByPartition {
@@ -66,8 +72,18 @@ pub struct Metrics {
     pub ids: Gauge,
     /// Partitions owned.
     pub partitions: Gauge,
-    /// Times the store's books were found out of balance.
+    /// Times the store was found to differ from the books.
     pub imbalances: Counter,
+    /// Repairs by what was found.
+    repairs: Family<ByKind, Counter>,
+    /// Sources that are being repaired.
+    pub repairing: Gauge,
+    /// Cells that were added up again from raw.
+    pub repaired_cells: Counter,
+    /// Records that the store has and the log has not; only a rebuild takes them out.
+    pub surplus: Gauge,
+    /// One comparison of the store with the books.
+    pub check_seconds: Histogram,
 }
 
 impl Metrics {
@@ -91,6 +107,11 @@ impl Metrics {
             ids: Gauge::default(),
             partitions: Gauge::default(),
             imbalances: Counter::default(),
+            repairs: Family::default(),
+            repairing: Gauge::default(),
+            repaired_cells: Counter::default(),
+            surplus: Gauge::default(),
+            check_seconds: seconds(),
         };
         registry.register("records", "Records by outcome", records);
         registry.register("conservation_difference", "Applied less recorded; 0 or alarm", metrics.difference.clone());
@@ -104,8 +125,22 @@ impl Metrics {
         registry.register("resident_cells", "Cells in memory", metrics.cells.clone());
         registry.register("resident_ids", "Ids in memory", metrics.ids.clone());
         registry.register("owned_partitions", "Partitions owned", metrics.partitions.clone());
-        registry.register("book_imbalances", "Times the stored books did not balance", metrics.imbalances.clone());
+        metrics.register_repair(registry);
         metrics
+    }
+
+    fn register_repair(&self, registry: &mut Registry) {
+        registry.register("book_imbalances", "Times the store differed from the books", self.imbalances.clone());
+        registry.register("repairs", "Repairs by what was found", self.repairs.clone());
+        registry.register("repairing_sources", "Sources that are being repaired", self.repairing.clone());
+        registry.register("repaired_cells", "Cells added up again from raw", self.repaired_cells.clone());
+        registry.register("surplus_records", "Records that only the store has; 0 or alarm", self.surplus.clone());
+        registry.register("check_seconds", "One comparison of store and books", self.check_seconds.clone());
+    }
+
+    /// Counts a repair.
+    pub fn repair(&self, kind: &'static str) {
+        self.repairs.get_or_create(&ByKind { kind }).inc();
     }
 
     /// Counts the records of a burst and begins the next one.

@@ -30,6 +30,8 @@ pub struct Owned {
     pub is_paused: bool,
     /// The ledger's end of the last flush.
     pub flushed_end: u64,
+    /// The next record at the last flush; before the ledger's end while records are read again.
+    pub flushed_next: u64,
     /// Where the packs of the last tick ended.
     pub published_end: u64,
     /// Receipt of the oldest event since the last tick, unix milliseconds.
@@ -61,6 +63,7 @@ impl Owned {
         let next = counter.next();
         Self {
             flushed_end: counter.ledger().applied_end,
+            flushed_next: next,
             counter,
             waiting: VecDeque::new(),
             is_paused: false,
@@ -153,10 +156,16 @@ impl Owned {
         }
     }
 
-    /// Whether the store has not seen the books as they are.
+    /// Whether the store has not seen everything that was counted.
     #[must_use]
     pub fn has_moved(&self) -> bool {
-        self.counter.ledger().applied_end > self.flushed_end
+        self.counter.next() > self.flushed_next || self.counter.ledger().applied_end > self.flushed_end
+    }
+
+    /// Whether everything that the books cover was flushed, so that the store can be compared with them.
+    #[must_use]
+    pub const fn is_comparable(&self) -> bool {
+        self.flushed_next >= self.flushed_end
     }
 
     /// How far it has come, for the live topic.

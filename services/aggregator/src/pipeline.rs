@@ -4,7 +4,9 @@
 //! It runs on a thread of its own and never waits for the store: reads and writes are done by tasks, whose answers it
 //! picks up. While the store is away it keeps its partitions, holds a bounded number of records and then pauses.
 
+mod repairing;
 mod running;
+mod storing;
 mod telling;
 
 use std::collections::BTreeMap;
@@ -16,7 +18,6 @@ use domain::source::{Log, Source};
 use proto::decode_record;
 use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::message::{BorrowedMessage, Message as _, Timestamp};
-use rdkafka::{Offset, TopicPartitionList};
 use runtime::admin::Health;
 use runtime::clickhouse::Store;
 use runtime::clock::now_ms;
@@ -26,12 +27,13 @@ use tokio::sync::mpsc;
 use crate::config::Config;
 use crate::consumer::{Bounds, Change, Consumer};
 use crate::counter::{Cell, Counter, Record};
-use crate::live::{Publisher, packs};
+use crate::live::{Progress, Publisher, packs};
 use crate::metrics::{Burst, Metrics};
 use crate::owned::{Fetched, Next, Owned};
 use crate::raw::Raw;
 use crate::reader::{self, Answer, Asker};
 use crate::writer::{Done, Flush, Stall};
+use repairing::Repairs;
 
 /// A source that cannot go on needs a person: the process ends with this.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +85,8 @@ enum Slot {
     /// Its state is being read; the number tells this assignment from an earlier one.
     Reading(u64),
     Counting(u64, Box<Owned>),
+    /// Something that was found wrong is put right, then its state is read; how far it had come, and what is done.
+    Repairing(u64, Progress, String),
 }
 
 struct Loop {
@@ -95,6 +99,7 @@ struct Loop {
     spare: Raw,
     burst: Burst,
     packs: u64,
+    repairs: Repairs,
     is_catching_up: bool,
     is_flushing: bool,
     is_paused: bool,
@@ -117,6 +122,7 @@ pub fn run(wiring: Wiring, shutdown: &Shutdown) -> Result<(), Stopped> {
         spare: Raw::default(),
         burst: Burst::default(),
         packs: 0,
+        repairs: Repairs::new(),
         is_catching_up: false,
         is_flushing: false,
         is_paused: false,
@@ -133,10 +139,11 @@ pub fn run(wiring: Wiring, shutdown: &Shutdown) -> Result<(), Stopped> {
             this.publish();
         }
         let is_due = flushed.elapsed() >= flush || this.raw.rows() >= this.wiring.config.counting.flush_rows_max;
-        if is_due && !this.is_flushing && this.publish() {
+        if is_due && !this.is_flushing && !this.repairs.is_checking() && this.publish() {
             flushed = Instant::now();
             this.flush();
         }
+        this.check();
         this.hold_back();
     }
     this.finish();
@@ -184,7 +191,7 @@ impl Loop {
         self.slots.insert(partition, Slot::Reading(self.assignments));
         let asker = self.asker(partition, self.assignments);
         let (store, bounds) = (self.wiring.store.clone(), Arc::clone(&self.wiring.bounds));
-        self.wiring.tasks.spawn(reader::resume(store, bounds, asker));
+        self.wiring.tasks.spawn(reader::resume(store, bounds, asker, None));
     }
 
     fn take_answers(&mut self) -> Result<(), Stopped> {
@@ -192,8 +199,9 @@ impl Loop {
             match answer {
                 Answer::Resume { source, assignment, resume, bounds } => {
                     let partition = source.partition;
-                    if !matches!(self.slots.get(&partition), Some(Slot::Reading(n)) if *n == assignment) {
-                        continue;
+                    match self.slots.get(&partition) {
+                        Some(Slot::Reading(n) | Slot::Repairing(n, ..)) if *n == assignment => {}
+                        _ => continue,
                     }
                     let (book, resume) = *resume;
                     let counter = Counter::new(source, book, resume);
@@ -202,10 +210,15 @@ impl Loop {
                     let mut owned = Owned::new(counter);
                     self.position(&mut owned, bounds)?;
                     self.slots.insert(partition, Slot::Counting(assignment, Box::new(owned)));
+                    self.repairs.hurry();
                     self.tell_health();
                 }
                 Answer::Cells { source, assignment, cells, asked } => {
                     self.install(source, assignment, cells, &asked)?;
+                }
+                Answer::Checked(facts) => self.judge(&facts),
+                Answer::Recounted { source, assignment, cells, stored } => {
+                    self.take_recounted((source, assignment), cells, stored);
                 }
                 Answer::Stop(reason) => return Err(Stopped(reason)),
             }
@@ -287,60 +300,6 @@ impl Loop {
         }
         self.is_catching_up = behind >= CATCHING_UP;
         true
-    }
-
-    /// Hands everything counted to the writer.
-    fn flush(&mut self) {
-        let mut flush =
-            Flush { raw: std::mem::take(&mut self.spare), cells: Vec::new(), ledgers: Vec::new(), packs: self.packs };
-        for slot in self.slots.values_mut() {
-            let Slot::Counting(_, owned) = slot else { continue };
-            if owned.has_moved() {
-                let source = owned.counter.source();
-                flush.cells.extend(owned.counter.take_dirty().into_iter().map(|cell| (source, cell)));
-                flush.ledgers.push((source, owned.counter.ledger().clone()));
-                owned.flushed_end = owned.counter.ledger().applied_end;
-            }
-        }
-        self.report();
-        if flush.ledgers.is_empty() && self.raw.rows() == 0 {
-            return;
-        }
-        std::mem::swap(&mut flush.raw, &mut self.raw);
-        self.is_flushing = self.wiring.flushes.try_send(flush).is_ok();
-    }
-
-    fn take_done(&mut self) {
-        while let Ok(done) = self.wiring.done.try_recv() {
-            self.is_flushing = false;
-            self.flushes += 1;
-            self.commit(&done.ends);
-            self.spare = done.raw;
-            if self.flushes.is_multiple_of(EVICT_EVERY) {
-                for slot in self.slots.values_mut() {
-                    if let Slot::Counting(_, owned) = slot {
-                        owned.counter.evict();
-                    }
-                }
-            }
-        }
-    }
-
-    /// The commit is a low-water mark for people and tools; counting goes on from the ledger.
-    fn commit(&self, ends: &[(Source, u64)]) {
-        let mut list = TopicPartitionList::new();
-        for (source, end) in ends {
-            if self.slots.contains_key(&source.partition) {
-                let offset = Offset::Offset(end.cast_signed());
-                let added = list.add_partition_offset(self.topic(), i32::from(source.partition), offset);
-                added.expect("an offset that was read is valid");
-            }
-        }
-        if list.count() > 0
-            && let Err(error) = self.wiring.consumer.commit(&list, CommitMode::Async)
-        {
-            tracing::warn!(%error, "commit; the next one covers it");
-        }
     }
 
     /// Everything counted goes to the store, bounded in time; what does not arrive is counted again after the start.

@@ -1,5 +1,6 @@
 //! Reads that the counting loop asks for, from the store and about the log; each is repeated until it is answered.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,10 +9,14 @@ use domain::rules::Book;
 use domain::source::Source;
 use runtime::backoff::Backoff;
 use runtime::clickhouse::Store;
+use runtime::clock::now_ms;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
 
 use crate::consumer::Bounds;
 use crate::counter::{Cell, Resume};
+use crate::repair::facts::{self, Scope};
+use crate::repair::{Facts, Place, again, before};
 use crate::store;
 use crate::writer::Stall;
 use rdkafka::error::KafkaError;
@@ -41,6 +46,19 @@ pub enum Answer {
         /// Those that were asked for.
         asked: Vec<CellKey>,
     },
+    /// What the store says of some sources; empty if it did not answer.
+    Checked(Vec<(Source, u64, Facts)>),
+    /// Cells that were added up from raw.
+    Recounted {
+        /// Of which source.
+        source: Source,
+        /// For which assignment.
+        assignment: u64,
+        /// The cells.
+        cells: Vec<Cell>,
+        /// To be told when they are in the store.
+        stored: oneshot::Sender<()>,
+    },
     /// A person is needed.
     Stop(String),
 }
@@ -58,18 +76,17 @@ pub struct Asker {
     pub answers: UnboundedSender<Answer>,
 }
 
-/// Reads rules and state of a source, then the bounds of its log.
-pub async fn resume(store: Store, bounds: Arc<Bounds>, asker: Asker) {
+/// Reads rules, bounds of the log and state of a source; `suspect` is an offset at or after which raw lacks something.
+pub async fn resume(store: Store, bounds: Arc<Bounds>, asker: Asker, suspect: Option<u64>) {
     let mut patience = Patience::new(&asker);
     let source = asker.source;
     loop {
         let read = async {
             let book = store::book(&store, source).await?;
-            let resume = store::resume(&store, source, &book).await?;
-            let bounds = Arc::clone(&bounds);
-            let bounds = tokio::task::spawn_blocking(move || bounds.of(source.partition)).await;
-            let bounds = bounds.expect("asking for bounds does not panic")?;
-            Ok((Box::new((book, resume)), bounds))
+            let now = bounds_of(&bounds, source).await?;
+            let resume = before::resume(&store, source, &book, now, suspect).await?;
+            // Once more: what was read of the store may cover records that came meanwhile.
+            Ok((Box::new((book, resume)), bounds_of(&bounds, source).await?))
         };
         match read.await {
             Ok((resume, bounds)) => {
@@ -82,6 +99,68 @@ pub async fn resume(store: Store, bounds: Arc<Bounds>, asker: Asker) {
             }
         }
     }
+}
+
+async fn bounds_of(bounds: &Arc<Bounds>, source: Source) -> Result<(u64, u64), Error> {
+    let bounds = Arc::clone(bounds);
+    let asked = tokio::task::spawn_blocking(move || bounds.of(source.partition)).await;
+    Ok(asked.expect("asking for bounds does not panic")?)
+}
+
+/// Adds up the cells of these places from raw, day by day, hands them over to be stored, then reads the state.
+pub async fn recount(store: Store, bounds: Arc<Bounds>, asker: Asker, places: Vec<Place>) {
+    let mut patience = Patience::new(&asker);
+    let (source, assignment) = (asker.source, asker.assignment);
+    let mut by_day: BTreeMap<u32, Vec<Place>> = BTreeMap::new();
+    for place in places {
+        by_day.entry(place.day).or_default().push(place);
+    }
+    let days = by_day.len();
+    for (done, places) in by_day.into_values().enumerate() {
+        let cells = loop {
+            let read = async {
+                let book = store::book(&store, source).await?;
+                let end = store::ledger(&store, source).await?.applied_end;
+                Ok(again::cells(&store, source, &book, &places, end).await.map_err(store::Error::from)?)
+            };
+            match read.await {
+                Ok(cells) => break cells,
+                Err(error) => {
+                    if !patience.try_again(error).await {
+                        return;
+                    }
+                }
+            }
+        };
+        tracing::info!(%source, day = done + 1, of = days, cells = cells.len(), "cells added up from raw");
+        let (stored, is_stored) = oneshot::channel();
+        patience.answer(Answer::Recounted { source, assignment, cells, stored });
+        // Gone if the partition is not ours any more.
+        if is_stored.await.is_err() {
+            return;
+        }
+    }
+    resume(store, bounds, asker, None).await;
+}
+
+/// Compares what is stored of these sources. One try: the next round comes soon.
+pub async fn check(store: Store, sources: Vec<(Source, u64, u64)>, scope: Scope, answers: UnboundedSender<Answer>) {
+    let ends: Vec<_> = sources.iter().map(|(source, _, end)| (*source, *end)).collect();
+    let read = async {
+        let Some((source, end)) = ends.first() else { return Ok(Vec::new()) };
+        let book = store::book(&store, *source).await?;
+        match book.at(end.saturating_sub(1)) {
+            Ok((rules, _)) => facts::read(&store, &ends, rules, &scope, now_ms()).await,
+            Err(_) => Ok(Vec::new()),
+        }
+    };
+    let facts = read.await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "the books could not be compared; trying again");
+        Vec::new()
+    });
+    let of = |source: Source| sources.iter().find(|(other, ..)| *other == source).map(|(_, assignment, _)| *assignment);
+    let facts = facts.into_iter().filter_map(|(source, facts)| Some((source, of(source)?, facts)));
+    let _ = answers.send(Answer::Checked(facts.collect()));
 }
 
 /// Reads older cells of a source.

@@ -9,7 +9,7 @@ use clickhouse::Row;
 use domain::cell::{CellKey, Counts, Dimension, Measures, Slice, Views};
 use domain::outcome::Outcome;
 use domain::rules::{Book, Rules};
-use domain::source::{EventId, ServiceNumber, Source};
+use domain::source::{EventId, Log, ServiceNumber, Source};
 use domain::time::Period;
 use domain::visitors::Registers;
 use runtime::clickhouse::{Error as StoreError, Query, Store};
@@ -178,26 +178,35 @@ impl Stored {
     }
 }
 
-fn bound(store: &Store, sql: &str, source: Source) -> Query {
+/// A query whose first three values are those of a source.
+pub(crate) fn bound(store: &Store, sql: &str, source: Source) -> Query {
     store.query(sql).bind(source.log as u8).bind(source.epoch).bind(source.partition)
 }
 
-/// Everything needed to go on counting a source.
+/// Everything needed to go on counting a source from `start` on, at most the end of its ledger.
 ///
 /// # Errors
 /// ClickHouse.
-pub async fn resume(store: &Store, source: Source, book: &Book) -> Result<Resume, Error> {
-    let ledger = ledger(store, source).await?;
-    let start = ledger.applied_end;
+pub async fn resume(store: &Store, source: Source, book: &Book, ledger: Ledger, start: u64) -> Result<Resume, Error> {
     // A source without a ledger has no cell and no id that could matter: everything is decided anew from offset 0.
-    if start == 0 {
+    if ledger.applied_end == 0 {
         return Ok(Resume { ledger, start, ids: Ids::default(), cells: Vec::new(), resident: Resident::ALL });
     }
     let resident = Resident::at(ledger.appended_at_ms);
     let cells = resident_cells(store, source, resident).await?;
     let window_ms = book.at(start).map_or(i64::MAX, |(rules, _)| rules.window_ms);
-    let ids = ids(store, source, start, ledger.appended_at_ms.saturating_sub(window_ms)).await?;
+    let before_ms =
+        if start < ledger.applied_end { appended_before(store, source, start).await? } else { ledger.appended_at_ms };
+    let ids = ids(store, source, start, before_ms.saturating_sub(window_ms)).await?;
     Ok(Resume { ledger, start, ids, cells, resident })
+}
+
+/// When the last record before an offset was appended; 0 if there is none.
+async fn appended_before(store: &Store, source: Source, offset: u64) -> Result<i64, StoreError> {
+    let sql = "SELECT toUnixTimestamp64Milli(max(appended_at)) FROM {cells}.raw WHERE log = ? AND epoch = ? AND p = ? AND \
+               offset < ?";
+    let rows = store.rows::<i64>("looking for the time of a record", bound(store, sql, source).bind(offset)).await?;
+    Ok(rows.first().copied().unwrap_or(0))
 }
 
 /// The books of a source as they are stored.
@@ -205,18 +214,29 @@ pub async fn resume(store: &Store, source: Source, book: &Book) -> Result<Resume
 /// # Errors
 /// ClickHouse.
 pub async fn ledger(store: &Store, source: Source) -> Result<Ledger, Error> {
-    let sql = "SELECT outcome, n, applied_offset, toUnixTimestamp64Milli(appended_at) FROM {cells}.unmerged_ledger FINAL \
-               WHERE log = ? AND epoch = ? AND p = ?";
-    let rows: Vec<(u8, u64, u64, i64)> = store.rows("reading the ledger", bound(store, sql, source)).await?;
-    let mut ledger = Ledger::default();
-    for (number, n, applied_offset, appended_at_ms) in rows {
+    Ok(ledgers(store, source.log, source.epoch).await?.remove(&source.partition).unwrap_or_default())
+}
+
+/// The books of every source of an epoch, by partition.
+///
+/// # Errors
+/// ClickHouse.
+pub async fn ledgers(store: &Store, log: Log, epoch: u16) -> Result<BTreeMap<u16, Ledger>, Error> {
+    let sql = "SELECT p, outcome, n, applied_offset, toUnixTimestamp64Milli(appended_at) FROM {cells}.unmerged_ledger FINAL \
+               WHERE log = ? AND epoch = ?";
+    let query = store.query(sql).bind(log as u8).bind(epoch);
+    let mut ledgers: BTreeMap<u16, Ledger> = BTreeMap::new();
+    for (p, number, n, applied_offset, at) in
+        store.rows::<(u16, u8, u64, u64, i64)>("reading the ledger", query).await?
+    {
+        let ledger = ledgers.entry(p).or_default();
         if let Some(outcome) = Outcome::from_number(number) {
             ledger.records[usize::from(outcome.number()) - 1] = n;
         }
         ledger.applied_end = ledger.applied_end.max(applied_offset + 1);
-        ledger.appended_at_ms = ledger.appended_at_ms.max(appended_at_ms);
+        ledger.appended_at_ms = ledger.appended_at_ms.max(at);
     }
-    Ok(ledger)
+    Ok(ledgers)
 }
 
 async fn resident_cells(store: &Store, source: Source, resident: Resident) -> Result<Vec<Cell>, Error> {

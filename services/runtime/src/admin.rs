@@ -30,11 +30,12 @@ const BACKLOG: u32 = 1_024;
 #[derive(Debug, Clone)]
 pub struct Health {
     reason: Arc<Mutex<Option<String>>>,
+    note: Arc<Mutex<String>>,
 }
 
 impl Default for Health {
     fn default() -> Self {
-        Self { reason: Arc::new(Mutex::new(Some("starting".into()))) }
+        Self { reason: Arc::new(Mutex::new(Some("starting".into()))), note: Arc::default() }
     }
 }
 
@@ -47,6 +48,16 @@ impl Health {
     /// The service cannot do its work, and why.
     pub fn not_ready(&self, reason: impl Into<String>) {
         self.set(Some(reason.into()));
+    }
+
+    /// What else is to be said while it is ready; empty if nothing.
+    pub fn note(&self, note: impl Into<String>) {
+        *self.note.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = note.into();
+    }
+
+    fn said(&self) -> String {
+        let note = self.note.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if note.is_empty() { "ready\n".to_owned() } else { format!("ready\n{note}\n") }
     }
 
     /// Why it is not ready; `None` if it is.
@@ -122,7 +133,7 @@ type Shared = State<Arc<(Registry, Health)>>;
 
 async fn ready(State(state): Shared) -> impl IntoResponse {
     match state.1.reason() {
-        None => (StatusCode::OK, "ready\n".to_owned()),
+        None => (StatusCode::OK, state.1.said()),
         Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
     }
 }

@@ -17,10 +17,10 @@ impl Loop {
     pub(super) fn position(&self, owned: &mut Owned, (low, high): (u64, u64)) -> Result<(), Stopped> {
         let source = owned.counter.source();
         self.wiring.consumer.context().saw_log_end(source.partition, high);
-        let next = owned.counter.next();
-        if high < next {
+        let (next, applied) = (owned.counter.next(), owned.counter.ledger().applied_end);
+        if high < applied {
             return Err(Stopped(format!(
-                "{source}: the log ends at {high} but the ledger has applied {next} records. The topic was re-created or \
+                "{source}: the log ends at {high} but the ledger has applied {applied} records. The topic was re-created or \
                  cut: give it a new epoch in the rules, or restore it"
             )));
         }

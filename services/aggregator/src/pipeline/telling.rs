@@ -30,6 +30,16 @@ impl Loop {
 
     pub(super) fn tell_health(&self) {
         let reading = self.slots.values().filter(|slot| matches!(slot, Slot::Reading(_))).count();
+        let repairing: Vec<_> = self
+            .slots
+            .iter()
+            .filter_map(|(partition, slot)| match slot {
+                Slot::Repairing(_, _, what) => Some(format!("repairing partition {partition}: {what}")),
+                _ => None,
+            })
+            .collect();
+        self.wiring.metrics.repairing.set(repairing.len() as i64);
+        self.wiring.health.note(repairing.join("\n"));
         if reading == 0 {
             self.wiring.health.ready();
         } else {

@@ -1,0 +1,119 @@
+//! Reads records of raw again and adds up the cells of one day from them.
+
+use clickhouse::Row;
+use domain::event::{Body, Event, PageView, Transaction};
+use domain::outcome::Outcome;
+use domain::rules::Book;
+use domain::source::{EventId, ServiceNumber, Source};
+use domain::time::{DAY_MS, Period};
+use domain::vocabulary::{Channel, Reason, Stage};
+use proto::Stamp;
+use runtime::clickhouse::{Error as StoreError, Store};
+use serde::{Deserialize, Serialize};
+
+use super::recount::Recount;
+use super::{Kind, Place};
+use crate::counter::{Cell, Record};
+use crate::raw::{NO_DURATION, NO_VALUE};
+use crate::store;
+
+/// A row of raw, as much of it as cells are made of.
+#[derive(Debug, Row, Serialize, Deserialize)]
+struct Stored {
+    offset: u64,
+    appended_at_ms: i64,
+    occurred_at_ms: i64,
+    outcome: u8,
+    service: u16,
+    kind: u8,
+    stage: u8,
+    channel: u8,
+    step: u8,
+    reason: u8,
+    duration_ms: u32,
+    value_pence: u64,
+    rating: u8,
+    page: u32,
+    visitor: u64,
+}
+
+impl Stored {
+    fn into_record(self, epoch: u16) -> Option<(Record, Outcome)> {
+        let body = match self.kind {
+            1 => Some(Body::Transaction(Transaction {
+                stage: Stage::from_number(self.stage.into())?,
+                step: (self.step > 0).then_some(self.step),
+                reason: Reason::from_number(self.reason.into()),
+                duration_ms: (self.duration_ms != NO_DURATION).then_some(self.duration_ms),
+                value_pence: (self.value_pence != NO_VALUE).then_some(self.value_pence),
+            })),
+            2 => Some(Body::Rating(self.rating)),
+            3 => Some(Body::PageView(PageView {
+                page: self.page,
+                visitor: self.visitor,
+                path: String::new(),
+                visitor_id: String::new(),
+            })),
+            _ => None,
+        };
+        let content = body.map(|body| {
+            let event = Event {
+                service: ServiceNumber(self.service),
+                id: EventId(0),
+                occurred_at_ms: self.occurred_at_ms,
+                content: 0,
+                channel: Channel::from_number(self.channel.into()),
+                body,
+                attributes: Vec::new(),
+            };
+            (event, Stamp { epoch, boot: 0, received_at_ms: 0 })
+        });
+        let record = Record { offset: self.offset, appended_at_ms: self.appended_at_ms, content };
+        Some((record, Outcome::from_number(self.outcome)?))
+    }
+}
+
+/// The cells of these places, all of one day, up to the offset `end`.
+///
+/// # Errors
+/// ClickHouse.
+pub async fn cells(
+    store: &Store,
+    source: Source,
+    book: &Book,
+    places: &[Place],
+    end: u64,
+) -> Result<Vec<Cell>, StoreError> {
+    let Some(day) = places.first().map(|place| place.day) else { return Ok(Vec::new()) };
+    let (from, until) = (Period::Day.start_ms(day), Period::Day.start_ms(day + 1));
+    let mut cells = Vec::new();
+    let (books, figures): (Vec<Place>, Vec<Place>) = places.iter().partition(|place| place.kind == Kind::Ledger);
+    for (places, condition) in [
+        (figures, format!("outcome = 1 AND {}", between("occurred_at", from, until))),
+        (books, between("appended_at", i64::from(day) * DAY_MS, (i64::from(day) + 1) * DAY_MS)),
+    ] {
+        if places.is_empty() {
+            continue;
+        }
+        let sql = format!(
+            "SELECT offset, toUnixTimestamp64Milli(appended_at) AS appended_at_ms, toUnixTimestamp64Milli(occurred_at) AS \
+             occurred_at_ms, outcome, service, kind, stage, channel, step, reason, duration_ms, value_pence, rating, page, \
+             visitor FROM {{cells}}.raw FINAL WHERE log = ? AND epoch = ? AND p = ? AND offset < ? AND {condition}"
+        );
+        let query = store::bound(store, &sql, source).bind(end);
+        let mut recount = Recount::new(book, places);
+        store
+            .each("adding up cells from raw", query, |row: Stored| {
+                if let Some((record, outcome)) = row.into_record(source.epoch) {
+                    recount.take(&record, outcome);
+                }
+            })
+            .await?;
+        cells.extend(recount.into_cells());
+    }
+    Ok(cells)
+}
+
+fn between(column: &str, from_ms: i64, until_ms: i64) -> String {
+    format!("{column} >= fromUnixTimestamp64Milli({from_ms}) AND {column} < fromUnixTimestamp64Milli({until_ms})")
+}

@@ -1,0 +1,184 @@
+//! Makes a source fit to be counted: where to begin, so that raw has everything before it and the books are whole.
+//!
+//! Invariant: a record that raw lacks is read again from the log before anything after it is decided, since the ids of
+//! the window come from raw. What the log no longer has either is written down as lost, and is loud.
+
+use std::ops::Range;
+
+use domain::outcome::Outcome;
+use domain::rules::Book;
+use domain::source::Source;
+use runtime::clickhouse::{Error as StoreError, Store};
+
+use super::facts::lost;
+use super::without;
+use crate::counter::{Ledger, Resume};
+use crate::{rows, store};
+
+/// Offsets of raw are counted by so many.
+const BUCKET: u64 = 65_536;
+/// A broker's clock may go back by so much.
+const BACK_MS: i64 = 3_600_000;
+
+/// Everything needed to go on counting a source of which the log has `bounds`. `suspect` is an offset at or after which
+/// raw is known to lack something.
+///
+/// # Errors
+/// ClickHouse.
+pub async fn resume(
+    store: &Store,
+    source: Source,
+    book: &Book,
+    (low, high): (u64, u64),
+    suspect: Option<u64>,
+) -> Result<Resume, store::Error> {
+    let mut ledger = store::ledger(store, source).await?;
+    let mut known = lost(store, source).await?;
+    let is_behind_the_log = ledger.applied_end < low && has_any(store, source, ledger.applied_end..low).await?;
+    if is_behind_the_log {
+        // The log begins after the books end, but raw goes on: what it lacks is lost, the rest is known.
+        for gap in missing(store, source, ledger.applied_end..low, &known).await? {
+            write_lost(store, source, gap.clone()).await?;
+            known.push(gap);
+        }
+        known.sort_unstable_by_key(|range| range.start);
+    }
+    if ledger.difference() > 0 || is_behind_the_log {
+        ledger = count_books(store, source, ledger, &known).await?;
+    }
+    let from = window_start(store, source, book, &ledger).await?.min(suspect.unwrap_or(u64::MAX));
+    let missing = missing(store, source, from..ledger.applied_end, &known).await?;
+    for gap in &missing {
+        let gone = gap.start..gap.end.min(low);
+        if !gone.is_empty() {
+            write_lost(store, source, gone.clone()).await?;
+            known.push(gone);
+        }
+    }
+    if ledger.applied_end < low {
+        write_lost(store, source, ledger.applied_end..low).await?;
+    }
+    let again = missing.iter().find(|gap| gap.end > low).map(|gap| gap.start.max(low));
+    // What the log lost at its end is for a person: the loop stops there.
+    let start = again.filter(|again| *again < high).unwrap_or(ledger.applied_end);
+    if start < ledger.applied_end {
+        let records = ledger.applied_end - start;
+        tracing::warn!(%source, start, records, "raw has gaps: these records are read again from the log");
+    }
+    store::resume(store, source, book, ledger, start).await
+}
+
+/// Where the window of ids begins that records at the end of the ledger look back on.
+async fn window_start(store: &Store, source: Source, book: &Book, ledger: &Ledger) -> Result<u64, store::Error> {
+    let window_ms = book.at(ledger.applied_end).map_or(i64::MAX / 2, |(rules, _)| rules.window_ms);
+    let before_ms = (ledger.appended_at_ms - window_ms - BACK_MS).max(0);
+    let sql = "SELECT max(offset) FROM {cells}.raw WHERE log = ? AND epoch = ? AND p = ? AND appended_at < \
+               fromUnixTimestamp64Milli(?)";
+    let query = store::bound(store, sql, source).bind(before_ms);
+    Ok(store.rows::<u64>("looking for the window of ids", query).await?.first().copied().unwrap_or(0))
+}
+
+async fn has_any(store: &Store, source: Source, range: Range<u64>) -> Result<bool, StoreError> {
+    let sql = "SELECT count() FROM {cells}.raw WHERE log = ? AND epoch = ? AND p = ? AND offset >= ? AND offset < ?";
+    let query = store::bound(store, sql, source).bind(range.start).bind(range.end);
+    Ok(store.rows::<u64>("looking into raw", query).await?.first() != Some(&0))
+}
+
+/// The offsets of a range that raw lacks and that are not known to be lost.
+///
+/// # Errors
+/// ClickHouse.
+pub async fn missing(
+    store: &Store,
+    source: Source,
+    range: Range<u64>,
+    known: &[Range<u64>],
+) -> Result<Vec<Range<u64>>, StoreError> {
+    let sql = "SELECT intDiv(offset, 65536) AS bucket, count() FROM {cells}.raw FINAL WHERE log = ? AND epoch = ? AND p = ? \
+               AND offset >= ? AND offset < ? GROUP BY bucket ORDER BY bucket";
+    let query = store::bound(store, sql, source).bind(range.start).bind(range.end);
+    let counts: std::collections::BTreeMap<u64, u64> =
+        store.rows::<(u64, u64)>("looking for gaps in raw", query).await?.into_iter().collect();
+    let mut gaps: Vec<Range<u64>> = Vec::new();
+    for part in range.start / BUCKET..range.end.div_ceil(BUCKET) {
+        let part_range = (part * BUCKET).max(range.start)..((part + 1) * BUCKET).min(range.end);
+        let expected = without(part_range.clone(), known);
+        let n: u64 = expected.iter().map(|r| r.end - r.start).sum();
+        let found = match counts.get(&part).copied().unwrap_or(0) {
+            0 => expected,
+            some if some >= n => continue,
+            _ => {
+                let present = offsets(store, source, part_range).await?;
+                expected.into_iter().flat_map(|r| without(r, &present)).collect()
+            }
+        };
+        for gap in found {
+            match gaps.last_mut() {
+                Some(last) if last.end == gap.start => last.end = gap.end,
+                _ => gaps.push(gap),
+            }
+        }
+    }
+    Ok(gaps)
+}
+
+async fn offsets(store: &Store, source: Source, range: Range<u64>) -> Result<Vec<Range<u64>>, StoreError> {
+    let sql = "SELECT offset FROM {cells}.raw FINAL WHERE log = ? AND epoch = ? AND p = ? AND offset >= ? AND offset < ? \
+               ORDER BY offset";
+    let query = store::bound(store, sql, source).bind(range.start).bind(range.end);
+    let rows = store.rows::<u64>("looking for gaps in raw", query).await?;
+    Ok(rows.into_iter().map(|offset| offset..offset + 1).collect())
+}
+
+/// The books from raw, as far as raw is dense; they are written at once. From where the stored ones end if those are
+/// whole, else from the first record on.
+async fn count_books(
+    store: &Store,
+    source: Source,
+    stored: Ledger,
+    known: &[Range<u64>],
+) -> Result<Ledger, store::Error> {
+    let sql = "SELECT max(offset) + 1 FROM {cells}.raw WHERE log = ? AND epoch = ? AND p = ?";
+    let found = store.rows::<u64>("looking for the end of raw", store::bound(store, sql, source)).await?;
+    let is_whole = stored.difference() == 0;
+    let from = if is_whole { stored.applied_end } else { 0 };
+    let last = if is_whole { found.first().copied().unwrap_or(0) } else { stored.applied_end };
+    // The rows of what is known to be lost are not there.
+    let last = known.iter().filter(|range| range.start <= last).map(|range| range.end).fold(last, u64::max);
+    let gap = missing(store, source, from..last, known).await?.first().map(|gap| gap.start);
+    if !is_whole && gap.is_some() {
+        // First raw, then the books: the next check finds them again.
+        return Ok(stored);
+    }
+    let end = gap.unwrap_or(last);
+    if end <= from {
+        return Ok(stored);
+    }
+    let mut ledger = if is_whole { stored } else { Ledger::default() };
+    let sql = "SELECT outcome, count(), toUnixTimestamp64Milli(max(appended_at)) FROM {cells}.raw FINAL WHERE log = ? AND \
+               epoch = ? AND p = ? AND offset >= ? AND offset < ? GROUP BY outcome";
+    let query = store::bound(store, sql, source).bind(from).bind(end);
+    for (number, n, at) in store.rows::<(u8, u64, i64)>("counting the books from raw", query).await? {
+        if let Some(outcome) = Outcome::from_number(number) {
+            ledger.add(outcome, n, end, at);
+        }
+    }
+    let expired: u64 = known.iter().map(|r| r.end.min(end).saturating_sub(r.start.max(from))).sum();
+    let at = ledger.appended_at_ms;
+    ledger.add(Outcome::Expired, expired, end, at);
+    tracing::warn!(%source, from, end, difference = ledger.difference(), "the books were counted again from raw");
+    if let Some(insert) = rows::of_ledgers(std::iter::once((source, &ledger))) {
+        store.insert_parts(insert.table, "Native", &insert.body).await?;
+    }
+    Ok(ledger)
+}
+
+async fn write_lost(store: &Store, source: Source, range: Range<u64>) -> Result<(), StoreError> {
+    let records = range.end - range.start;
+    tracing::error!(%source, from = range.start, until = range.end, records, "neither raw nor the log has these: lost");
+    let row = serde_json::json!({
+        "log": source.log as u8, "epoch": source.epoch, "p": source.partition,
+        "from_offset": range.start, "until_offset": range.end,
+    });
+    store.insert("lost", "JSONEachRow", row.to_string().into()).await
+}

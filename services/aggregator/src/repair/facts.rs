@@ -1,0 +1,303 @@
+//! What the store says of sources, asked while nothing is being written: books, raw, and for each day the cells of every
+//! table beside what raw says they must hold.
+//!
+//! Invariant: it only reads. What one round may read is bounded: a small store is compared as a whole each time, of a
+//! large one the newest part and, in turn, a part of the rest.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use clickhouse::Row;
+use domain::rules::Rules;
+use domain::source::Source;
+use domain::time::{DAY_MS, Period};
+use runtime::clickhouse::{Error as StoreError, Query, Store};
+use serde::{Deserialize, Serialize};
+
+use super::{Facts, Kind, Place, Sums, without};
+use crate::store;
+
+/// What a round compares: of a part in so many parts of raw, and the days of a range.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope {
+    /// Part of the offsets of each source: which one of how many.
+    pub part: (u64, u64),
+    /// Days since 1970.
+    pub days: Range<u32>,
+}
+
+impl Scope {
+    /// The scope of a round: everything while that is less than `rows_max` records, else the newest part, and every
+    /// sixth time an older one.
+    #[must_use]
+    pub fn of(round: u64, records: u64, rows_max: u64, now_ms: i64) -> Self {
+        const KEPT_DAYS: u32 = 390;
+        let today = Period::Day.index_at(now_ms);
+        let parts = records.div_ceil(rows_max.max(1)).max(1);
+        if parts == 1 {
+            return Self { part: (0, 1), days: today.saturating_sub(KEPT_DAYS)..u32::from(u16::MAX) };
+        }
+        if !round.is_multiple_of(6) {
+            return Self { part: (parts - 1, parts), days: today - 1..u32::from(u16::MAX) };
+        }
+        let turn = round / 6;
+        let day = today - 2 - (turn % u64::from(KEPT_DAYS)) as u32;
+        Self { part: (turn % parts, parts), days: day..day + 1 }
+    }
+
+    fn offsets(&self, end: u64) -> Range<u64> {
+        let (nth, parts) = self.part;
+        let at = |n: u64| (u128::from(end) * u128::from(n) / u128::from(parts)) as u64;
+        at(nth)..at(nth + 1)
+    }
+}
+
+/// Records of a source and a day, of a kind or in a table.
+#[derive(Debug, Row, Serialize, Deserialize)]
+struct OfDay {
+    p: u16,
+    day: u16,
+    part: u8,
+    records: u64,
+}
+
+/// A table of cells: kind, period, and how many records a row stands for.
+const TABLES: [(Kind, Period, &str, &str); 10] = {
+    use {Kind::*, Period::*};
+    const COUNTS: &str = "started + completed + failed + abandoned + arraySum(mapValues(ratings))";
+    [
+        (Counts, Minute, "minute", COUNTS),
+        (Counts, Hour, "hour", COUNTS),
+        (Counts, Day, "day", COUNTS),
+        (Breakdown, Minute, "breakdown_minute", "n"),
+        (Breakdown, Hour, "breakdown_hour", "n"),
+        (Breakdown, Day, "breakdown_day", "n"),
+        (Pages, Minute, "page_minute", "views"),
+        (Pages, Hour, "page_hour", "views"),
+        (Pages, Day, "page_day", "views"),
+        (Ledger, Hour, "ledger_hour", "n"),
+    ]
+};
+
+/// Reads the facts of these sources of one log and epoch, of which so many records were flushed.
+///
+/// # Errors
+/// ClickHouse.
+pub async fn read(
+    store: &Store,
+    sources: &[(Source, u64)],
+    rules: &Rules,
+    scope: &Scope,
+    now_ms: i64,
+) -> Result<Vec<(Source, Facts)>, store::Error> {
+    let Some((first, _)) = sources.first() else { return Ok(Vec::new()) };
+    let mut ledgers = store::ledgers(store, first.log, first.epoch).await?;
+    let mut facts = Vec::new();
+    for (source, _) in sources {
+        let ledger = ledgers.remove(&source.partition).unwrap_or_default();
+        facts.push((*source, Facts { ledger, ..Facts::default() }));
+    }
+    let ends: Vec<_> = facts.iter().map(|(source, f)| (source.partition, f.ledger.applied_end)).collect();
+    let asked = Asked { store, first: *first, ends };
+    let (present, known) = (asked.raw_rows(scope).await?, asked.lost().await?);
+    for (source, one) in &mut facts {
+        one.range = scope.offsets(one.ledger.applied_end);
+        let known = known.get(&source.partition).map_or(&[][..], Vec::as_slice);
+        let expected: u64 = without(one.range.clone(), known).iter().map(|r| r.end - r.start).sum();
+        one.missing_raw = expected.saturating_sub(present.get(&source.partition).copied().unwrap_or(0));
+    }
+    let today = Period::Day.index_at(now_ms);
+    let sums = asked.sums(&scope.days, today, rules).await?;
+    for ((partition, place), sum) in sums {
+        if let Some((_, one)) = facts.iter_mut().find(|(source, _)| source.partition == partition) {
+            one.sums.insert(place, sum);
+        }
+    }
+    Ok(facts)
+}
+
+/// Ranges of a source that are known to be lost, ascending.
+///
+/// # Errors
+/// ClickHouse.
+pub async fn lost(store: &Store, source: Source) -> Result<Vec<Range<u64>>, StoreError> {
+    let sql =
+        "SELECT from_offset, until_offset FROM {cells}.lost FINAL WHERE log = ? AND epoch = ? AND p = ? ORDER BY 1";
+    let rows: Vec<(u64, u64)> = store.rows("reading lost ranges", store::bound(store, sql, source)).await?;
+    Ok(rows.into_iter().map(|(from, until)| from..until).collect())
+}
+
+/// Questions about some partitions at once.
+struct Asked<'a> {
+    store: &'a Store,
+    first: Source,
+    ends: Vec<(u16, u64)>,
+}
+
+impl Asked<'_> {
+    fn bound(&self, sql: &str) -> Query {
+        self.store.query(sql).bind(self.first.log as u8).bind(self.first.epoch)
+    }
+
+    /// The partitions, and an expression for a bound of each.
+    fn partitions(&self) -> String {
+        let list: Vec<_> = self.ends.iter().map(|(p, _)| p.to_string()).collect();
+        list.join(",")
+    }
+
+    fn each(&self, with: impl Fn(u64) -> u64) -> String {
+        let list: Vec<_> = self.ends.iter().map(|(_, end)| format!("toUInt64({})", with(*end))).collect();
+        format!("transform(p, [{}], [{}], toUInt64(0))", self.partitions(), list.join(","))
+    }
+
+    async fn lost(&self) -> Result<BTreeMap<u16, Vec<Range<u64>>>, StoreError> {
+        let sql =
+            "SELECT p, from_offset, until_offset FROM {cells}.lost FINAL WHERE log = ? AND epoch = ? ORDER BY 1, 2";
+        let mut lost: BTreeMap<u16, Vec<Range<u64>>> = BTreeMap::new();
+        for (p, from, until) in self.store.rows::<(u16, u64, u64)>("reading lost ranges", self.bound(sql)).await? {
+            lost.entry(p).or_default().push(from..until);
+        }
+        Ok(lost)
+    }
+
+    async fn raw_rows(&self, scope: &Scope) -> Result<BTreeMap<u16, u64>, StoreError> {
+        let (from, until) = (self.each(|end| scope.offsets(end).start), self.each(|end| scope.offsets(end).end));
+        let sql = format!(
+            "SELECT p, count() FROM {{cells}}.raw FINAL WHERE log = ? AND epoch = ? AND p IN ({}) AND offset >= {from} AND \
+             offset < {until} GROUP BY p",
+            self.partitions()
+        );
+        let rows: Vec<(u16, u64)> = self.store.rows("counting rows of raw", self.bound(&sql)).await?;
+        Ok(rows.into_iter().collect())
+    }
+
+    /// What raw and cells say of each day that either has; of tables that may have dropped a day, only younger ones.
+    async fn sums(
+        &self,
+        days: &Range<u32>,
+        today: u32,
+        rules: &Rules,
+    ) -> Result<BTreeMap<(u16, Place), Sums>, StoreError> {
+        let mut sums: BTreeMap<(u16, Place), Sums> = BTreeMap::new();
+        let mut expected = self.accepted(days, rules).await?;
+        expected.extend(self.recorded(days).await?);
+        let found = self.cells(days).await?;
+        for (number, (kind, period, ..)) in (0..).zip(TABLES) {
+            let kept = match period {
+                Period::Minute => u32::from(rules.keep_minute_days),
+                Period::Hour => u32::from(rules.keep_hour_days),
+                Period::Day => u32::MAX,
+            };
+            let is_kept = |day: u32| days.contains(&day) && (kind == Kind::Ledger || day.saturating_add(kept) >= today);
+            let place = |row: &OfDay| (row.p, Place { kind, period, day: row.day.into() });
+            for row in expected.iter().filter(|row| row.part == kind as u8 && is_kept(row.day.into())) {
+                sums.entry(place(row)).or_default().raw = row.records;
+            }
+            for row in found.iter().filter(|row| row.part == number && is_kept(row.day.into())) {
+                sums.entry(place(row)).or_default().cells = row.records;
+            }
+        }
+        Ok(sums)
+    }
+
+    /// Accepted records by day and kind, as often as each stands in the tables of that kind.
+    async fn accepted(&self, days: &Range<u32>, rules: &Rules) -> Result<Vec<OfDay>, StoreError> {
+        let (from, until) = (Period::Day.start_ms(days.start), Period::Day.start_ms(days.end));
+        let sql = format!(
+            "SELECT p, toUInt16(toDate(occurred_at, 'Europe/London')) AS day, countIf(kind = 2 OR (kind = 1 AND (step = 0 \
+             OR stage > 2))), countIf(kind = 1 AND step > 0) + countIf(kind = 1 AND reason > 0), 2 * countIf(kind = 3) FROM {{cells}}.raw FINAL WHERE log = ? AND epoch = ? AND p IN ({}) AND offset < {} AND outcome = 1 AND \
+             occurred_at >= fromUnixTimestamp64Milli({from}) AND occurred_at < fromUnixTimestamp64Milli({until}) AND \
+             appended_at >= fromUnixTimestamp64Milli({}) AND appended_at < fromUnixTimestamp64Milli({}) GROUP BY p, day",
+            self.partitions(),
+            self.each(|end| end),
+            (from - rules.future_ms).max(0),
+            until.saturating_add(rules.late_ms),
+        );
+        let rows: Vec<(u16, u16, u64, u64, u64)> = self.store.rows("comparing raw by day", self.bound(&sql)).await?;
+        let each =
+            |(p, day, counts, breakdown, pages): (u16, u16, u64, u64, u64)| {
+                [(Kind::Counts, counts), (Kind::Breakdown, breakdown), (Kind::Pages, pages)]
+                    .map(|(kind, records)| OfDay { p, day, part: kind as u8, records })
+            };
+        Ok(rows.into_iter().flat_map(each).collect())
+    }
+
+    /// Records of any outcome by UTC day of their append time.
+    async fn recorded(&self, days: &Range<u32>) -> Result<Vec<OfDay>, StoreError> {
+        let sql = format!(
+            "SELECT p, toUInt16(toDate(appended_at)) AS day, toUInt8({}) AS part, count() AS records FROM {{cells}}.raw FINAL \
+             WHERE log = ? AND epoch = ? AND p IN ({}) AND offset < {} AND appended_at >= fromUnixTimestamp64Milli({}) AND \
+             appended_at < fromUnixTimestamp64Milli({}) GROUP BY p, day",
+            Kind::Ledger as u8,
+            self.partitions(),
+            self.each(|end| end),
+            i64::from(days.start) * DAY_MS,
+            i64::from(days.end) * DAY_MS,
+        );
+        self.store.rows("comparing the books by day", self.bound(&sql)).await
+    }
+
+    /// What the cells of every table hold of each day; the part is the number of the table.
+    async fn cells(&self, days: &Range<u32>) -> Result<Vec<OfDay>, StoreError> {
+        let one = |(number, (kind, period, table, n)): (usize, (Kind, Period, &str, &str))| {
+            let (day, range) = match (kind, period) {
+                (Kind::Ledger, _) => {
+                    ("toDate(t)", instants(i64::from(days.start) * DAY_MS, i64::from(days.end) * DAY_MS))
+                }
+                (_, Period::Day) => ("d", format!("d >= toDate({}) AND d < toDate({})", days.start, days.end)),
+                _ => {
+                    let (from, until) = (Period::Day.start_ms(days.start), Period::Day.start_ms(days.end));
+                    ("toDate(t, 'Europe/London')", instants(from, until))
+                }
+            };
+            format!(
+                "SELECT p, toUInt16({day}) AS day, toUInt8({number}) AS part, toUInt64(sum({n})) AS records FROM \
+                 {{cells}}.unmerged_{table} FINAL WHERE log = {} AND epoch = {} AND p IN ({}) AND {range} GROUP BY p, day",
+                self.first.log as u8,
+                self.first.epoch,
+                self.partitions(),
+            )
+        };
+        let sql: Vec<_> = TABLES.into_iter().enumerate().map(one).collect();
+        self.store.rows("comparing cells by day", self.store.query(&sql.join(" UNION ALL "))).await
+    }
+}
+
+/// A range of `t`, in the terms of both keys: of minutes and of hours.
+fn instants(from_ms: i64, until_ms: i64) -> String {
+    let (from, until) = (from_ms.max(0) / 1_000, (until_ms / 1_000).min(i64::from(u32::MAX)));
+    format!(
+        "t >= fromUnixTimestamp({from}) AND t < fromUnixTimestamp({until}) AND toDate(t) >= toDate(fromUnixTimestamp({from}))"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_795_000_000_000;
+
+    #[test]
+    fn a_small_store_is_compared_as_a_whole_each_time() {
+        for round in 0..20 {
+            let scope = Scope::of(round, 5_000, 10_000, NOW);
+            assert_eq!(scope.offsets(4_321), 0..4_321);
+            assert!(scope.days.contains(&Period::Day.index_at(NOW)));
+            assert!(scope.days.contains(&(Period::Day.index_at(NOW) - 389)));
+        }
+    }
+
+    #[test]
+    fn of_a_large_one_every_offset_and_every_day_has_its_turn() {
+        let (mut offsets, mut days) = (vec![false; 1_000], std::collections::BTreeSet::new());
+        for round in 0..6 * 390 {
+            let scope = Scope::of(round, 100_000, 10_000, NOW);
+            scope.offsets(1_000).for_each(|offset| offsets[offset as usize] = true);
+            days.extend(scope.days.clone().take(400));
+            assert!(scope.offsets(1_000).count() <= 100);
+        }
+        assert!(offsets.iter().all(|seen| *seen));
+        let today = Period::Day.index_at(NOW);
+        assert!((today - 390..=today).all(|day| days.contains(&day)));
+    }
+}

@@ -1,0 +1,191 @@
+//! Parts of the store that are lost behind the platform's back, and how long it takes until every figure is exact again.
+//! Nothing is restarted, and events go on arriving.
+
+use std::time::{Duration, Instant};
+
+use tests::check;
+use tests::events::Mix;
+use tests::expect;
+use tests::log::Log;
+use tests::shared::Shared;
+use tests::sql::Sql;
+use tests::stack::Stack;
+use tests::truth::Truth;
+use tests::until::{PATIENCE, until};
+use tests::viewer::Viewer;
+
+use crate::suite::Test;
+
+pub(crate) fn tests() -> Vec<Test> {
+    vec![
+        Test::new("repair::any_part_of_any_table_that_is_lost_comes_back", any_part_comes_back),
+        Test::new("repair::what_neither_raw_nor_the_log_has_is_lost_and_said", what_nobody_has_is_lost),
+    ]
+}
+
+/// A stack with an aggregator and a log that goes on.
+struct Bench {
+    log: Log,
+    sql: Sql,
+    truth: Truth,
+    mix: Mix,
+}
+
+impl Bench {
+    fn new(stack: &Stack, seed: u64) -> Self {
+        let (log, sql) = (stack.log(), stack.sql());
+        Self { log, sql, truth: Truth::default(), mix: Mix::new(seed, "repair") }
+    }
+
+    fn write(&mut self, count: usize) {
+        let events = self.mix.with_repeats(count, 10);
+        self.log.write(&events);
+        self.log.flush();
+        self.truth.take(&events);
+    }
+
+    /// Waits until nothing differs any more; returns how long it took.
+    fn exact(&self, what: &str) -> Duration {
+        let began = Instant::now();
+        until(what, PATIENCE, || {
+            let found = check::differences(&self.truth, &self.sql);
+            if found.is_empty() { Ok(()) } else { Err(found.join("\n")) }
+        });
+        began.elapsed()
+    }
+}
+
+const CELLS: [&str; 10] = [
+    "minute",
+    "hour",
+    "day",
+    "breakdown_minute",
+    "breakdown_hour",
+    "breakdown_day",
+    "page_minute",
+    "page_hour",
+    "page_day",
+    "ledger_hour",
+];
+
+/// What is taken away: a name, and the statements that do it.
+fn damages() -> Vec<(String, Vec<String>)> {
+    let delete = |table: &str, which: &str| {
+        format!("ALTER TABLE {{cells}}.{table} DELETE WHERE {which} SETTINGS mutations_sync = 1")
+    };
+    let recent = |table: &str| if table.ends_with("day") { "d >= today() - 1" } else { "t >= now() - INTERVAL 5 HOUR" };
+    let one = |name: &str, statement: String| (name.to_owned(), vec![statement]);
+    let mut all = Vec::new();
+    // Each table of a kind is lost at a time at which those of another length of period are not.
+    for period in ["minute", "hour", "day"] {
+        let tables = CELLS.iter().filter(|table| table.ends_with(period));
+        let statements = tables.map(|table| delete(&format!("unmerged_{table}"), recent(table))).collect();
+        all.push((format!("the last hours of cells by {period}"), statements));
+    }
+    let biggest = "(t, service, channel, p) IN (SELECT t, service, channel, p FROM {cells}.unmerged_hour ORDER BY completed \
+                   DESC LIMIT 1)";
+    all.push(one("one cell", delete("unmerged_hour", biggest)));
+    all.push(one("some rows of raw", delete("raw", "p = 3 AND offset % 7 = 2")));
+    all.push(one("the end of raw", delete("raw", "offset > 100")));
+    all.push(one("all of raw", "TRUNCATE TABLE {cells}.raw".into()));
+    all.push(one("a row of the ledger", delete("unmerged_ledger", "outcome = 2 AND p < 6")));
+    all.push(one("the ledger", "TRUNCATE TABLE {cells}.unmerged_ledger".into()));
+    let everywhere = |name: &str, ledger: &str| {
+        let cells = CELLS.iter().map(|table| delete(&format!("unmerged_{table}"), recent(table)));
+        let mut statements: Vec<_> = cells.collect();
+        statements.push(delete("raw", "appended_at >= now() - INTERVAL 5 HOUR"));
+        statements.push(delete("unmerged_ledger", ledger));
+        (name.to_owned(), statements)
+    };
+    all.push(everywhere("the last hours of all tables", "1"));
+    all.push(everywhere("the last hours of all tables but the ledger", "0"));
+    let tables = CELLS.map(|table| format!("unmerged_{table}"));
+    let tables = tables.into_iter().chain(["raw".into(), "unmerged_ledger".into()]);
+    all.push(("everything".to_owned(), tables.map(|table| format!("TRUNCATE TABLE {{cells}}.{table}")).collect()));
+    all
+}
+
+fn any_part_comes_back(shared: &Shared) {
+    let mut stack = Stack::new(shared, "repair");
+    stack.set("AGGREGATOR_COUNTING__FLUSH_MS", &300);
+    stack.set("AGGREGATOR_COUNTING__CHECK_MS", &1_500);
+    stack.provision();
+    let mut bench = Bench::new(&stack, 51);
+    let mut aggregator = stack.aggregator(1);
+    let gateway = stack.gateway();
+    bench.write(20_000);
+    bench.exact("everything is counted");
+    let mut took = Vec::new();
+    for (name, statements) in damages() {
+        statements.iter().for_each(|statement| bench.sql.execute(statement));
+        bench.write(300);
+        let time = bench.exact(&name);
+        eprintln!("repaired {name}: {} ms", time.as_millis());
+        took.push(time);
+    }
+    restored_backup(&mut bench);
+    took.sort();
+    eprintln!("{} repairs: median {:?}, worst {:?}", took.len(), took[took.len() / 2], took[took.len() - 1]);
+    assert!(took[took.len() / 2] < Duration::from_secs(10), "{took:?}");
+    // The screens never fell below the truth and are never above it.
+    let viewer = Viewer::connect(gateway.http(), &["overview"]);
+    expect::shown(&bench.truth, &viewer, "overview");
+    let repairs = tests::metrics::value(&aggregator, "aggregator_repairs_total").unwrap_or(0.0);
+    assert!(repairs >= 10.0, "{repairs} repairs");
+    assert_eq!(tests::metrics::value(&aggregator, "aggregator_surplus_records"), Some(0.0));
+    assert_eq!(aggregator.stop(), "code 0");
+}
+
+/// Every table goes back to what it was, one after the other, while events go on.
+fn restored_backup(bench: &mut Bench) {
+    let tables = CELLS.map(|table| format!("unmerged_{table}"));
+    let tables: Vec<_> = tables.into_iter().chain(["raw".into(), "unmerged_ledger".into()]).collect();
+    bench.sql.execute("CREATE DATABASE {cells}_backup");
+    for table in &tables {
+        bench.sql.execute(&format!("CREATE TABLE {{cells}}_backup.{table} CLONE AS {{cells}}.{table}"));
+        bench.write(200);
+    }
+    bench.write(3_000);
+    bench.exact("more is counted");
+    for table in &tables {
+        bench.sql.execute(&format!("EXCHANGE TABLES {{cells}}.{table} AND {{cells}}_backup.{table}"));
+    }
+    bench.write(300);
+    eprintln!("repaired a restored backup: {} ms", bench.exact("a restored backup").as_millis());
+    bench.sql.execute("DROP DATABASE {cells}_backup");
+}
+
+fn what_nobody_has_is_lost(shared: &Shared) {
+    let mut stack = Stack::new(shared, "lost");
+    stack.set("AGGREGATOR_COUNTING__FLUSH_MS", &300);
+    stack.set("AGGREGATOR_COUNTING__CHECK_MS", &500);
+    stack.provision();
+    let mut bench = Bench::new(&stack, 52);
+    let aggregator = stack.aggregator(1);
+    bench.write(3_000);
+    bench.exact("everything is counted");
+    let counted = bench.sql.number("SELECT sum(accepted) FROM {figures}.books");
+    stack.forget_the_log();
+    bench.sql.execute("ALTER TABLE {cells}.raw DELETE WHERE p = 3 AND offset < 20 SETTINGS mutations_sync = 1");
+    let lost = "SELECT sum(until_offset - from_offset) FROM {cells}.lost FINAL";
+    until("what is lost is written down", PATIENCE, || match bench.sql.number(lost) {
+        20 => Ok(()),
+        n => Err(format!("{n} records lost")),
+    });
+    // The ledger goes too: it comes back from raw, with the lost ones as expired.
+    bench.sql.execute("TRUNCATE TABLE {cells}.unmerged_ledger");
+    let recorded = "SELECT sum(recorded) FROM {figures}.books";
+    let all = bench.truth.records();
+    until("the books are whole again", PATIENCE, || match bench.sql.number(recorded) {
+        n if n == all => Ok(()),
+        n => Err(format!("{n} of {all}")),
+    });
+    assert_eq!(bench.sql.number("SELECT sum(expired) FROM {figures}.books"), 20);
+    assert_eq!(bench.sql.number("SELECT sum(abs(difference)) FROM {figures}.books"), 0);
+    assert!(bench.sql.number("SELECT sum(accepted) FROM {figures}.books") >= counted - 20);
+    // The figures keep what they had counted.
+    let day = "SELECT sum(completed) FROM {figures}.day";
+    let want: i64 = bench.truth.figures(domain::time::Period::Day).counts.values().map(|c| c.stages[1]).sum();
+    assert_eq!(bench.sql.number(day), want);
+    assert!(aggregator.ready().is_ok());
+}
