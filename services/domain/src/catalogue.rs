@@ -1,12 +1,14 @@
-//! The catalogue: who owns which service, and what was published about it.
+//! The catalogue: who owns which service since when, and what was published about it.
 //!
-//! Invariant: numbers are permanent, unique and ascending, and every owner exists. It never reads a file: the texts
-//! are given, or those that the program was built with are taken.
+//! Invariant: numbers are permanent, unique and ascending, every owner exists, and a service has one owner at a time. It
+//! never reads a file: the texts are given, or those that the program was built with are taken.
 //!
 //! Facts: GOV.UK Performance Platform, Transactions Explorer (Government Digital Service), under the Open Government
 //! Licence v3.0; the files in `config/catalogue` say so and are the place to read on.
 
 mod classes;
+mod difference;
+mod owners;
 mod parse;
 pub(crate) mod table;
 
@@ -15,6 +17,8 @@ use std::collections::HashMap;
 use crate::source::ServiceNumber;
 use crate::time::Day;
 pub use classes::{Category, Costs, Counts, Customer, Origin};
+pub use difference::{Change, Difference, Refusal};
+pub use owners::{Owner, Ownership, Parent};
 pub use table::{Error, Rule};
 
 /// The longest short name that a tile of the wallboard holds, in characters.
@@ -22,7 +26,18 @@ pub const SHORT_NAME_MAX: usize = 15;
 /// The service that the page views of the site itself belong to.
 pub const GOV_UK: &str = "gov-uk";
 
-/// A department of government.
+/// From when until when an organisation is there, and who came after it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Life {
+    /// First day; `None` = before the first figure.
+    pub from: Option<Day>,
+    /// First day after the last; `None` = it is there today.
+    pub until: Option<Day>,
+    /// Id of who took over.
+    pub successor: Option<String>,
+}
+
+/// A department of government, there today or closed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Department {
     /// Permanent.
@@ -33,6 +48,8 @@ pub struct Department {
     pub abbreviation: String,
     /// Such as `HM Revenue and Customs`.
     pub name: String,
+    /// Since when and until when.
+    pub life: Life,
 }
 
 /// A body that runs services.
@@ -46,6 +63,8 @@ pub struct Agency {
     pub abbreviation: Option<String>,
     /// In full.
     pub name: String,
+    /// Since when and until when.
+    pub life: Life,
 }
 
 /// What was published about twelve months of a service.
@@ -70,10 +89,16 @@ pub struct Service {
     pub name: String,
     /// For small places, at most [`SHORT_NAME_MAX`] characters; the largest services have one.
     pub short_name: Option<String>,
-    /// Number of the department that owns it.
+    /// Number of the department that owns it today.
     pub department: u8,
-    /// Number of the agency that runs it.
+    /// Number of the agency that runs it today.
     pub agency: Option<u16>,
+    /// Who owned it before, and who else is or was its parent; by day.
+    pub parents: Vec<Ownership>,
+    /// First day on which it is no longer offered.
+    pub closed: Option<Day>,
+    /// Among the high-volume services whatever its volume.
+    pub is_chosen: bool,
     /// `None` = not provided.
     pub category: Option<Category>,
     /// `None` = not provided.
@@ -109,25 +134,55 @@ impl Service {
     }
 }
 
-/// The texts of the four files.
+/// Which edition of the catalogue this is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// Grows with each edition.
+    pub number: u32,
+    /// The day as of which its owners are those "of today".
+    pub as_of: Day,
+}
+
+/// The texts of the files.
 #[derive(Debug, Clone, Copy)]
 pub struct Files<'a> {
+    /// `version.csv`
+    pub version: &'a str,
     /// `departments.csv`
     pub departments: &'a str,
     /// `agencies.csv`
     pub agencies: &'a str,
     /// `services.csv`
     pub services: &'a str,
+    /// `owners.csv`
+    pub owners: &'a str,
     /// `volumes.csv`
     pub volumes: &'a str,
+}
+
+impl Files<'_> {
+    /// Names of the files, in the order of the fields.
+    pub const NAMES: [&'static str; 6] =
+        ["version.csv", "departments.csv", "agencies.csv", "services.csv", "owners.csv", "volumes.csv"];
+}
+
+impl<'a> Files<'a> {
+    /// The files from their texts, in the order of [`Files::NAMES`].
+    #[must_use]
+    pub const fn from_texts(texts: [&'a str; 6]) -> Self {
+        let [version, departments, agencies, services, owners, volumes] = texts;
+        Self { version, departments, agencies, services, owners, volumes }
+    }
 }
 
 impl Files<'static> {
     /// The files that the program was built with.
     pub const EMBEDDED: Self = Self {
+        version: include_str!("../../../config/catalogue/version.csv"),
         departments: include_str!("../../../config/catalogue/departments.csv"),
         agencies: include_str!("../../../config/catalogue/agencies.csv"),
         services: include_str!("../../../config/catalogue/services.csv"),
+        owners: include_str!("../../../config/catalogue/owners.csv"),
         volumes: include_str!("../../../config/catalogue/volumes.csv"),
     };
 }
@@ -135,6 +190,7 @@ impl Files<'static> {
 /// All departments, agencies and services.
 #[derive(Debug, Clone)]
 pub struct Catalogue {
+    version: Version,
     departments: Vec<Department>,
     agencies: Vec<Agency>,
     /// Ascending by number: the listed ones, then a sandbox for each department.
@@ -142,6 +198,7 @@ pub struct Catalogue {
     listed: usize,
     service_by_id: HashMap<String, usize>,
     department_by_id: HashMap<String, usize>,
+    agency_by_id: HashMap<String, usize>,
 }
 
 impl Catalogue {
@@ -151,7 +208,7 @@ impl Catalogue {
         Self::parse(&Files::EMBEDDED).expect("a test parses the files of the repository")
     }
 
-    /// Parses the four files.
+    /// Parses the files.
     ///
     /// # Errors
     /// The first broken rule, with file, line and column.
@@ -159,7 +216,13 @@ impl Catalogue {
         parse::catalogue(files)
     }
 
-    /// All departments, ascending by number.
+    /// Which edition this is.
+    #[must_use]
+    pub const fn version(&self) -> &Version {
+        &self.version
+    }
+
+    /// All departments, closed ones too, ascending by number.
     #[must_use]
     pub fn departments(&self) -> &[Department] {
         &self.departments
@@ -216,7 +279,13 @@ impl Catalogue {
         Some(&self.agencies[at])
     }
 
-    /// The listed services of a department, ascending by number.
+    /// The agency of this id.
+    #[must_use]
+    pub fn agency_by_id(&self, id: &str) -> Option<&Agency> {
+        self.agency_by_id.get(id).map(|at| &self.agencies[*at])
+    }
+
+    /// The listed services that a department owns today, ascending by number.
     pub fn services_of(&self, department: u8) -> impl Iterator<Item = &Service> {
         self.services().iter().filter(move |service| service.department == department)
     }
@@ -231,6 +300,9 @@ fn sandbox_of(department: &Department) -> Service {
         short_name: None,
         department: department.number,
         agency: None,
+        parents: Vec::new(),
+        closed: None,
+        is_chosen: false,
         category: None,
         customer: None,
         costs: None,

@@ -8,6 +8,7 @@ pub mod catalogue;
 pub mod cell;
 pub mod event;
 pub mod histogram;
+pub mod holidays;
 pub mod outcome;
 pub mod pages;
 pub mod reject;

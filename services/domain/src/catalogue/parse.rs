@@ -1,4 +1,4 @@
-//! From the rows of the four files to a catalogue.
+//! From the rows of the files to a catalogue.
 //!
 //! Invariant: what leaves here keeps every rule of [`super::Catalogue`]; the first broken one is named with its place.
 
@@ -6,12 +6,13 @@ use std::collections::{HashMap, HashSet};
 
 use super::table::{self, Row};
 use super::{
-    Agency, Catalogue, Category, Costs, Counts, Customer, Department, Error, Files, Origin, Rule, SHORT_NAME_MAX,
-    Service, Volume, sandbox_of,
+    Agency, Catalogue, Category, Costs, Counts, Customer, Department, Error, Files, Life, Origin, Rule, SHORT_NAME_MAX,
+    Service, Version, Volume, owners, sandbox_of,
 };
 use crate::source::ServiceNumber;
 
-const BODY_COLUMNS: &[&str] = &["number", "id", "abbreviation", "name"];
+const VERSION_COLUMNS: &[&str] = &["version", "as_of", "what"];
+const BODY_COLUMNS: &[&str] = &["number", "id", "abbreviation", "name", "from", "until", "successor"];
 const SERVICE_COLUMNS: &[&str] = &[
     "number",
     "id",
@@ -24,6 +25,8 @@ const SERVICE_COLUMNS: &[&str] = &[
     "costs",
     "counts",
     "origin",
+    "closed",
+    "chosen",
 ];
 const VOLUME_COLUMNS: &[&str] = &["service", "window", "volume", "digital_volume"];
 
@@ -51,18 +54,54 @@ const COUNTS: &[(&str, Counts)] = &[
     ("user-outcome", Counts::UserOutcome),
     ("other", Counts::Other),
 ];
+const YES: &[(&str, ())] = &[("yes", ())];
 const ORIGINS: &[(&str, Origin)] = &[("published", Origin::Published), ("own", Origin::Own)];
 
 pub(super) fn catalogue(files: &Files<'_>) -> Result<Catalogue, Error> {
+    let version = version(files.version)?;
     let departments = departments(files.departments)?;
     let department_by_id: HashMap<String, usize> = index(departments.iter().map(|department| &department.id));
     let agencies = agencies(files.agencies)?;
+    let agency_by_id = index(agencies.iter().map(|agency| &agency.id));
     let mut services = services(files.services, &departments, &department_by_id, &agencies)?;
+    let bodies = owners::Bodies {
+        department: &|id| department_by_id.get(id).map(|at| departments[*at].number),
+        agency: &|id| agency_by_id.get(id).map(|at| agencies[*at].number),
+    };
+    owners::read(files.owners, &bodies, &mut services)?;
     volumes(files.volumes, &mut services)?;
     let listed = services.len();
     services.extend(departments.iter().map(sandbox_of));
     let service_by_id = index(services.iter().map(|service| &service.id));
-    Ok(Catalogue { departments, agencies, services, listed, service_by_id, department_by_id })
+    Ok(Catalogue { version, departments, agencies, services, listed, service_by_id, department_by_id, agency_by_id })
+}
+
+/// The newest edition stands last.
+fn version(text: &str) -> Result<Version, Error> {
+    let mut newest: Option<Version> = None;
+    let rows = table::read("version.csv", text, VERSION_COLUMNS)?;
+    for row in &rows {
+        let version = Version { number: row.number(0)?, as_of: row.day(1)?.ok_or_else(|| row.breaks(1, Rule::Empty))? };
+        row.filled(2)?;
+        if newest.as_ref().is_some_and(|newest| newest.number >= version.number) {
+            return Err(row.breaks(0, Rule::Order(row.text(0).to_owned())));
+        }
+        newest = Some(version);
+    }
+    newest.ok_or_else(|| Error { file: "version.csv", line: 1, column: "version".to_owned(), rule: Rule::Empty })
+}
+
+/// The dates of an organisation; its successor stands in the same file.
+fn life(row: &Row<'_>, ids: &HashSet<&str>) -> Result<Life, Error> {
+    let (from, until) = (row.day(4)?, row.day(5)?);
+    if from.zip(until).is_some_and(|(from, until)| from >= until) {
+        return Err(row.breaks(5, Rule::Period(row.text(5).to_owned())));
+    }
+    let successor = some_text(row.text(6));
+    if successor.as_deref().is_some_and(|id| !ids.contains(id)) {
+        return Err(row.breaks(6, Rule::Dangling(row.text(6).to_owned())));
+    }
+    Ok(Life { from, until, successor })
 }
 
 fn index<'a>(ids: impl Iterator<Item = &'a String>) -> HashMap<String, usize> {
@@ -99,6 +138,7 @@ impl<'a> Ids<'a> {
 
 fn departments(text: &str) -> Result<Vec<Department>, Error> {
     let rows = table::read("departments.csv", text, BODY_COLUMNS)?;
+    let all: HashSet<&str> = rows.iter().map(|row| row.text(1)).collect();
     let (mut numbers, mut ids) = (Ascending::default(), Ids::default());
     rows.iter()
         .map(|row| {
@@ -109,6 +149,7 @@ fn departments(text: &str) -> Result<Vec<Department>, Error> {
                 id: ids.next(row)?.to_owned(),
                 abbreviation: row.filled(2)?.to_owned(),
                 name: row.filled(3)?.to_owned(),
+                life: life(row, &all)?,
             })
         })
         .collect()
@@ -116,6 +157,7 @@ fn departments(text: &str) -> Result<Vec<Department>, Error> {
 
 fn agencies(text: &str) -> Result<Vec<Agency>, Error> {
     let rows = table::read("agencies.csv", text, BODY_COLUMNS)?;
+    let all: HashSet<&str> = rows.iter().map(|row| row.text(1)).collect();
     let (mut numbers, mut ids) = (Ascending::default(), Ids::default());
     rows.iter()
         .map(|row| {
@@ -126,6 +168,7 @@ fn agencies(text: &str) -> Result<Vec<Agency>, Error> {
                 id: ids.next(row)?.to_owned(),
                 abbreviation: some_text(row.text(2)),
                 name: row.filled(3)?.to_owned(),
+                life: life(row, &all)?,
             })
         })
         .collect()
@@ -165,6 +208,9 @@ fn services(
                 short_name: short_name(row)?,
                 department: departments[*department].number,
                 agency,
+                parents: Vec::new(),
+                closed: row.day(11)?,
+                is_chosen: row.word(12, YES)?.is_some(),
                 category: row.word(6, CATEGORIES)?,
                 customer: row.word(7, CUSTOMERS)?,
                 costs: row.word(8, COSTS)?,
