@@ -41,7 +41,7 @@ impl BankHolidays {
     pub fn parse(text: &str) -> Result<Self, Error> {
         let mut names = BTreeMap::new();
         for row in table::read("bank-holidays.csv", text, &["date", "name"])? {
-            let day = row.day(0)?.ok_or_else(|| row.breaks(0, Rule::Empty))?;
+            let day = row.day(0)?;
             if names.last_key_value().is_some_and(|(last, _)| *last >= day) {
                 return Err(row.breaks(0, Rule::Order(row.text(0).to_owned())));
             }
@@ -98,7 +98,7 @@ mod tests {
     fn a_wrong_file_is_refused_by_line_and_rule() {
         let says = |text: &str| BankHolidays::parse(&format!("date,name\n{text}")).unwrap_err().to_string();
         assert!(
-            says("2011-02-29,x\n").starts_with("bank-holidays.csv, line 2, column date: \"2011-02-29\" is not a day")
+            says("2011-02-29,x\n").starts_with("bank-holidays.csv, line 2, column date: \"2011-02-29\" is not a date")
         );
         assert!(says("2011-02-02,x\n2011-02-02,y\n").contains("out of order"));
         assert!(says("2011-02-02,\n").contains("must not be empty"));

@@ -100,7 +100,7 @@ fn entry(row: &Row<'_>, bodies: &Bodies<'_>) -> Result<Ownership, Error> {
         id => Some((bodies.agency)(id).ok_or_else(|| dangling(2))?),
     };
     let role = row.word(3, ROLES)?.ok_or_else(|| row.breaks(3, Rule::Empty))?;
-    let (from, until) = (row.day(4)?, row.day(5)?);
+    let (from, until) = (row.day_if_any(4)?, row.day_if_any(5)?);
     if role == Parent::Owner && until.is_none() {
         return Err(row.breaks(5, Rule::Empty));
     }

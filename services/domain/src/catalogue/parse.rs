@@ -81,7 +81,7 @@ fn version(text: &str) -> Result<Version, Error> {
     let mut newest: Option<Version> = None;
     let rows = table::read("version.csv", text, VERSION_COLUMNS)?;
     for row in &rows {
-        let version = Version { number: row.number(0)?, as_of: row.day(1)?.ok_or_else(|| row.breaks(1, Rule::Empty))? };
+        let version = Version { number: row.number(0)?, as_of: row.day(1)? };
         row.filled(2)?;
         if newest.as_ref().is_some_and(|newest| newest.number >= version.number) {
             return Err(row.breaks(0, Rule::Order(row.text(0).to_owned())));
@@ -93,7 +93,7 @@ fn version(text: &str) -> Result<Version, Error> {
 
 /// The dates of an organisation; its successor stands in the same file.
 fn life(row: &Row<'_>, ids: &HashSet<&str>) -> Result<Life, Error> {
-    let (from, until) = (row.day(4)?, row.day(5)?);
+    let (from, until) = (row.day_if_any(4)?, row.day_if_any(5)?);
     if from.zip(until).is_some_and(|(from, until)| from >= until) {
         return Err(row.breaks(5, Rule::Period(row.text(5).to_owned())));
     }
@@ -209,7 +209,7 @@ fn services(
                 department: departments[*department].number,
                 agency,
                 parents: Vec::new(),
-                closed: row.day(11)?,
+                closed: row.day_if_any(11)?,
                 is_chosen: row.word(12, YES)?.is_some(),
                 category: row.word(6, CATEGORIES)?,
                 customer: row.word(7, CUSTOMERS)?,

@@ -76,9 +76,6 @@ pub enum Rule {
     /// Belongs to what the program makes itself.
     #[error("{0:?} is an id of a sandbox, which every department has without being listed")]
     SandboxId(String),
-    /// Not a day.
-    #[error("{0:?} is not a day such as 2018-01-31")]
-    Day(String),
     /// Ends before it begins, or overlaps another.
     #[error("{0:?}: a period ends after it begins, and the owners of a service follow one another")]
     Period(String),
@@ -135,13 +132,9 @@ impl Row<'_> {
         if self.text(column).is_empty() { Ok(None) } else { self.number(column).map(Some) }
     }
 
-    /// The field as a day, if it says anything.
-    pub(crate) fn day(&self, column: usize) -> Result<Option<Day>, Error> {
-        let text = self.text(column);
-        if text.is_empty() {
-            return Ok(None);
-        }
-        day(text).map(Some).ok_or_else(|| self.breaks(column, Rule::Day(text.to_owned())))
+    /// The field as a date, if it says anything.
+    pub(crate) fn day_if_any(&self, column: usize) -> Result<Option<Day>, Error> {
+        if self.text(column).is_empty() { Ok(None) } else { self.day(column).map(Some) }
     }
 
     /// The field as one word of a closed list, if it says anything.
@@ -174,17 +167,6 @@ impl Row<'_> {
     pub(crate) fn breaks(&self, column: usize, rule: Rule) -> Error {
         Error { file: self.file, line: self.line, column: self.columns[column].to_owned(), rule }
     }
-}
-
-/// A day written `2018-01-31`.
-fn day(text: &str) -> Option<Day> {
-    let mut parts = text.splitn(3, '-');
-    let mut number = |length: usize| parts.next().filter(|part| part.len() == length)?.parse::<u32>().ok();
-    let (year, month, day) = (number(4)?, number(2)?, number(2)?);
-    let found = ((1..=12).contains(&month) && (1..=31).contains(&day))
-        .then(|| Day::from_ymd(i32::try_from(year).unwrap_or(i32::MAX), month, day))?;
-    // A 31st of a short month is another day.
-    (found.ymd() == (i32::try_from(year).ok()?, month, day)).then_some(found)
 }
 
 /// Reads the records of a file whose header is `columns`.

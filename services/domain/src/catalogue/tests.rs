@@ -184,7 +184,7 @@ fn the_owners_of_a_service_follow_one_another_and_the_last_is_that_of_today() {
         ("5,d,,owner,,2016-07-14\n", "line 2, column department: \"d\" stands in no other file".to_owned()),
         ("5,a,y,owner,,2016-07-14\n", "line 2, column agency: \"y\" stands in no other file".to_owned()),
         ("5,a,,boss,,2016-07-14\n", "line 2, column role: \"boss\" is not one of owner, also".to_owned()),
-        ("5,a,,owner,,2016-02-30\n", "line 2, column until: \"2016-02-30\" is not a day such as 2018-01-31".to_owned()),
+        ("5,a,,owner,,2016-02-30\n", "line 2, column until: \"2016-02-30\" is not a date of the form 2014-04-01".to_owned()),
         ("5,a,,owner,,\n", "line 2, column until: must not be empty".to_owned()),
         ("5,a,,owner,2016-07-14,2016-07-14\n", format!("line 2, column until: \"2016-07-14\": {overlap}")),
         (
