@@ -5,6 +5,7 @@
 
 mod accessible;
 mod aggregator;
+mod catalogue;
 mod clients;
 mod cluster;
 mod collector;

@@ -71,6 +71,7 @@ pub(crate) fn all() -> Vec<Test> {
         crate::collector::tests,
         crate::faults::tests,
         crate::start::tests,
+        crate::catalogue::tests,
         crate::pages::tests,
         crate::dashboard::tests,
         crate::accessible::tests,

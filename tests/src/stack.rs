@@ -183,13 +183,21 @@ impl Stack {
     /// # Errors
     /// When it ends with anything but success.
     pub fn try_provision(&self, arguments: &[&str]) -> dev::Result<String> {
-        let all: Vec<_> = ["provision"].into_iter().chain(arguments.iter().copied()).collect();
+        self.run_aggregator("provision", arguments)
+    }
+
+    /// Runs a command of the aggregator to its end; what it printed.
+    ///
+    /// # Errors
+    /// When it ends with anything but success.
+    pub fn run_aggregator(&self, command: &str, arguments: &[&str]) -> dev::Result<String> {
+        let all: Vec<_> = [command].into_iter().chain(arguments.iter().copied()).collect();
         let mut environment = self.environment("AGGREGATOR");
         environment.extend(self.told("aggregator", 1));
         let pairs: Vec<_> = environment.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
         // What it printed is read from its log, so each run has one of its own.
         let runs = std::fs::read_dir(&self.dir).map_or(0, Iterator::count);
-        service::run_to_end("aggregator", &all, &pairs, &self.dir.join(format!("provision-{runs}")))
+        service::run_to_end("aggregator", &all, &pairs, &self.dir.join(format!("{command}-{runs}")))
     }
 
     /// Starts a collector and waits until it is ready.

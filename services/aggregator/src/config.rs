@@ -28,6 +28,8 @@ pub struct Config {
     pub clickhouse: clickhouse::Config,
     /// How tables are created.
     pub schema: crate::schema::Config,
+    /// Where the catalogue is.
+    pub catalogue: runtime::catalogue::Config,
     /// Where the rules are.
     pub rules: RulesFile,
     /// Pace and bounds of the counting loop.

@@ -25,6 +25,19 @@ enum Command {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Puts an edition of the catalogue in force: says what it adds, renames, moves and closes; refuses what would change,
+    /// reuse or remove an id or a number.
+    Catalogue {
+        /// The folder with the files of the edition.
+        #[arg(long)]
+        from: std::path::PathBuf,
+        /// The folder that collectors and gateways read; absent = catalogue.dir of the configuration.
+        #[arg(long)]
+        into: Option<std::path::PathBuf>,
+        /// Only says what would change.
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 #[tokio::main]
@@ -39,6 +52,14 @@ async fn obey(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command {
         Some(Command::Provision { dry_run }) => {
             for line in aggregator::provision::run(&config, dry_run).await.context("provision")? {
+                println!("{line}");
+            }
+            Ok(())
+        }
+        Some(Command::Catalogue { from, into, dry_run }) => {
+            let into =
+                into.or_else(|| config.catalogue.dir.clone()).context("--into FOLDER or catalogue.dir is needed")?;
+            for line in runtime::catalogue::install(&from, &into, dry_run)? {
                 println!("{line}");
             }
             Ok(())

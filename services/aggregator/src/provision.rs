@@ -17,7 +17,7 @@ use crate::{schema, store};
 /// # Errors
 /// See [`runtime::rules::load`].
 pub fn rules(config: &Config) -> anyhow::Result<(u16, Rules)> {
-    let catalogue = domain::catalogue::Catalogue::embedded();
+    let catalogue = runtime::catalogue::load(&config.catalogue)?;
     runtime::rules::load(config.rules.file.as_deref(), |id| catalogue.service_by_id(id).map(|service| service.number))
 }
 

@@ -25,6 +25,8 @@ pub struct Config {
     pub topics: topics::Names,
     /// Who may send.
     pub departments: Departments,
+    /// Where the catalogue is.
+    pub catalogue: runtime::catalogue::Config,
     /// Where the rules are.
     pub rules: RulesFile,
     /// Bounds.

@@ -18,7 +18,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use domain::catalogue::Catalogue;
 use domain::pages::Pages;
 use prometheus_client::registry::Registry;
 use runtime::admin::{self, Health};
@@ -83,7 +82,7 @@ pub async fn start(config: Config, shutdown: Shutdown) -> anyhow::Result<Running
     };
     let grpc = listener.local_addr()?;
 
-    let catalogue = Catalogue::embedded();
+    let catalogue = runtime::catalogue::load(&config.catalogue)?;
     let numbers = |id: &str| catalogue.service_by_id(id).map(|service| service.number);
     let (epoch, rules) = runtime::rules::load(config.rules.file.as_deref(), numbers)?;
     let departments = Departments::load(&config.departments.file, &catalogue)?;

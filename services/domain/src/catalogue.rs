@@ -99,6 +99,8 @@ pub struct Service {
     pub closed: Option<Day>,
     /// Among the high-volume services whatever its volume.
     pub is_chosen: bool,
+    /// Further words that people look for it by, ours.
+    pub keywords: String,
     /// `None` = not provided.
     pub category: Option<Category>,
     /// `None` = not provided.
@@ -156,22 +158,30 @@ pub struct Files<'a> {
     pub services: &'a str,
     /// `owners.csv`
     pub owners: &'a str,
+    /// `keywords.csv`
+    pub keywords: &'a str,
     /// `volumes.csv`
     pub volumes: &'a str,
 }
 
 impl Files<'_> {
     /// Names of the files, in the order of the fields.
-    pub const NAMES: [&'static str; 6] =
-        ["version.csv", "departments.csv", "agencies.csv", "services.csv", "owners.csv", "volumes.csv"];
+    pub const NAMES: [&'static str; 7] =
+        ["version.csv", "departments.csv", "agencies.csv", "services.csv", "owners.csv", "keywords.csv", "volumes.csv"];
 }
 
 impl<'a> Files<'a> {
+    /// Their texts, in the order of [`Files::NAMES`].
+    #[must_use]
+    pub const fn texts(&self) -> [&'a str; 7] {
+        [self.version, self.departments, self.agencies, self.services, self.owners, self.keywords, self.volumes]
+    }
+
     /// The files from their texts, in the order of [`Files::NAMES`].
     #[must_use]
-    pub const fn from_texts(texts: [&'a str; 6]) -> Self {
-        let [version, departments, agencies, services, owners, volumes] = texts;
-        Self { version, departments, agencies, services, owners, volumes }
+    pub const fn from_texts(texts: [&'a str; 7]) -> Self {
+        let [version, departments, agencies, services, owners, keywords, volumes] = texts;
+        Self { version, departments, agencies, services, owners, keywords, volumes }
     }
 }
 
@@ -183,6 +193,7 @@ impl Files<'static> {
         agencies: include_str!("../../../config/catalogue/agencies.csv"),
         services: include_str!("../../../config/catalogue/services.csv"),
         owners: include_str!("../../../config/catalogue/owners.csv"),
+        keywords: include_str!("../../../config/catalogue/keywords.csv"),
         volumes: include_str!("../../../config/catalogue/volumes.csv"),
     };
 }
@@ -303,6 +314,7 @@ fn sandbox_of(department: &Department) -> Service {
         parents: Vec::new(),
         closed: None,
         is_chosen: false,
+        keywords: String::new(),
         category: None,
         customer: None,
         costs: None,

@@ -12,6 +12,7 @@ mod metric;
 pub mod note;
 mod published;
 mod window;
+pub mod yearly;
 
 pub use amount::{Amount, Value};
 pub use book::{Book, Figure, Revision, Source, Statement};

@@ -70,7 +70,7 @@ impl Form {
     }
 }
 
-fn answer_or_problem(made: Result<Rendered, Vec<Broken>>, headers: &HeaderMap) -> Response {
+pub(crate) fn answer_or_problem(made: Result<Rendered, Vec<Broken>>, headers: &HeaderMap) -> Response {
     match made {
         Ok(rendered) => rendered.answer(headers, CACHE),
         Err(broken) => Problem::invalid(broken).into_response(),
@@ -92,7 +92,7 @@ pub async fn service(
     };
     let past = site.series(service, &span).await;
     let past = past.inspect_err(|error| tracing::warn!(%error, "the past of a service cannot be read")).ok();
-    let make = || Rendered::json(&site.compose(|composer| composer.service(service, past)));
+    let make = || Rendered::json(&site.service_page(service, past));
     site.held.get_or(&format!("/api/v1{uri}"), make).answer(&headers, CACHE)
 }
 
@@ -107,15 +107,6 @@ pub async fn compare(State(site): Shared, parameters: Parameters, uri: Uri, head
         })
     });
     answer_or_problem(made, &headers)
-}
-
-/// `/api/v1/departments/{id}`
-pub async fn department(State(site): Shared, Path(id): Path<String>, headers: HeaderMap) -> Response {
-    let Some(department) = site.world.catalogue.department_by_id(&id) else {
-        return Problem::not_found(&format!("department {id:?}")).into_response();
-    };
-    let make = || Rendered::json(&site.compose(|composer| composer.department(department)));
-    site.held.get_or(&format!("/api/v1/departments/{id}"), make).answer(&headers, CACHE)
 }
 
 /// `/api/v1/services/{id}/series`
@@ -165,7 +156,7 @@ pub async fn nowhere(address: Uri) -> Response {
     Problem::not_found(&format!("address /api/v1{}", address.path())).into_response()
 }
 
-fn no_service(id: &str) -> Response {
+pub(crate) fn no_service(id: &str) -> Response {
     Problem::not_found(&format!("service {id:?}")).into_response()
 }
 

@@ -101,18 +101,7 @@ impl Composer<'_> {
     }
 
     fn department_ref(&self, number: u8) -> DepartmentRef {
-        match self.catalogue.department(number) {
-            Some(department) => DepartmentRef {
-                id: department.id.clone(),
-                name: department.name.clone(),
-                short_name: department.abbreviation.clone(),
-            },
-            None => DepartmentRef {
-                id: number.to_string(),
-                name: format!("Department {number}"),
-                short_name: String::new(),
-            },
-        }
+        department_ref(self.catalogue, number)
     }
 
     fn service_ref(&self, service: &Service) -> ServiceRef {
@@ -330,13 +319,27 @@ fn rounded(n: f64) -> u64 {
     n.max(0.0).round() as u64
 }
 
+/// A department by its names; one that is not in the catalogue by its number.
+pub(crate) fn department_ref(catalogue: &Catalogue, number: u8) -> DepartmentRef {
+    match catalogue.department(number) {
+        Some(department) => DepartmentRef {
+            id: department.id.clone(),
+            name: department.name.clone(),
+            short_name: department.abbreviation.clone(),
+        },
+        None => {
+            DepartmentRef { id: number.to_string(), name: format!("Department {number}"), short_name: String::new() }
+        }
+    }
+}
+
 /// Corrections that are ahead of what they correct must not show as less than nothing.
 fn whole(n: Option<i64>) -> Option<u64> {
     n.map(|n| n.max(0).cast_unsigned())
 }
 
 /// The short name, or the beginning of the name.
-fn short_name(service: &Service) -> String {
+pub(crate) fn short_name(service: &Service) -> String {
     match &service.short_name {
         Some(name) => name.clone(),
         None if service.name.chars().count() <= SHORT_NAME_MAX => service.name.clone(),

@@ -31,6 +31,8 @@ pub struct Config {
     pub show: Show,
     /// The cold start.
     pub start: Start,
+    /// Where the catalogue is.
+    pub catalogue: runtime::catalogue::Config,
     /// Where the rules are.
     pub rules: RulesFile,
 }

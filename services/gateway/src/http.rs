@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 use crate::config;
 use crate::metrics::Answered;
 use crate::site::Site;
-use crate::{api, live, pages};
+use crate::{api, explore, live, pages};
 
 /// Nothing from elsewhere, nothing inline, in nobody's frame.
 const POLICY: &str =
@@ -43,7 +43,16 @@ pub fn router(site: Arc<Site>) -> Router {
         .route("/services/{id}/series", get(api::series))
         .route("/services/{id}/failures", get(api::failures))
         .route("/compare", get(api::compare))
-        .route("/departments/{id}", get(api::department))
+        .route("/services/{id}/stated", get(explore::service_api))
+        .route("/departments/{id}", get(explore::department_api))
+        .route("/agencies/{id}", get(explore::agency_api))
+        .route("/explorer", get(explore::home_api))
+        .route("/explorer/all-services", get(explore::all_api))
+        .route("/explorer/high-volume", get(explore::high_api))
+        .route("/explorer/search", get(explore::search_api))
+        .route("/explorer/treemap", get(explore::treemap_api))
+        .route("/explorer/values", get(explore::values_api))
+        .route("/explorer/revisions", get(explore::revisions_api))
         .route("/books", get(api::books))
         .route("/status", get(api::status))
         .fallback(api::nowhere);
@@ -52,7 +61,13 @@ pub fn router(site: Arc<Site>) -> Router {
         .route("/services", get(pages::services))
         .route("/services/{id}", get(pages::service))
         .route("/compare", get(pages::compare))
-        .route("/departments/{id}", get(pages::department))
+        .route("/departments/{id}", get(explore::department))
+        .route("/agencies/{id}", get(explore::agency))
+        .route("/explorer", get(explore::home))
+        .route("/explorer/all-services", get(explore::all))
+        .route("/explorer/high-volume", get(explore::high))
+        .route("/explorer/search", get(explore::search))
+        .route("/explorer/treemap", get(explore::treemap))
         .route("/wall", get(pages::wall))
         .route("/about-the-data", get(pages::about))
         .route("/assets/{name}", get(pages::asset))

@@ -6,6 +6,8 @@ pub mod boot;
 pub mod compose;
 pub mod config;
 pub mod days;
+pub mod explore;
+pub mod explorer;
 pub mod fold;
 pub mod follow;
 pub mod frame;
@@ -35,7 +37,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use domain::catalogue::Catalogue;
 use domain::time::{DAY_MS, MINUTE_MS};
 use prometheus_client::registry::Registry;
 use runtime::admin::{self, Health};
@@ -117,7 +118,7 @@ struct Assembled {
 }
 
 fn assemble(config: &Config, metrics: &Metrics, health: &Health, shutdown: &Shutdown) -> anyhow::Result<Assembled> {
-    let catalogue = Catalogue::embedded();
+    let catalogue = runtime::catalogue::load(&config.catalogue)?;
     let number = |id: &str| catalogue.service_by_id(id).map(|service| service.number);
     let (_, rules) = runtime::rules::load(config.rules.file.as_deref(), number)?;
     let tiles = config

@@ -63,7 +63,7 @@ pub(crate) fn parsed<T>(
     }
 }
 
-fn answer_or_refuse(site: &Site, made: Result<Rendered, Vec<Broken>>, headers: &HeaderMap) -> Response {
+pub(crate) fn answer_or_refuse(site: &Site, made: Result<Rendered, Vec<Broken>>, headers: &HeaderMap) -> Response {
     match made {
         Ok(rendered) => rendered.answer(headers, CACHE),
         Err(broken) => {
@@ -92,7 +92,7 @@ pub async fn service(
     // Without its past a page is made all the same, and says so.
     let past = site.series(service, &span).await;
     let past = past.inspect_err(|error| tracing::warn!(%error, "the past of a service cannot be read")).ok();
-    let make = || Rendered::new(HTML, views::service::page(&site.compose(|composer| composer.service(service, past))));
+    let make = || Rendered::new(HTML, views::service::page(&site.service_page(service, past)));
     site.held.get_or(&uri.to_string(), make).answer(&headers, CACHE)
 }
 
@@ -106,18 +106,6 @@ pub async fn compare(State(site): Shared, parameters: Parameters, uri: Uri, head
         })
     });
     answer_or_refuse(&site, made, &headers)
-}
-
-/// `/departments/{id}`
-pub async fn department(State(site): Shared, Path(id): Path<String>, headers: HeaderMap) -> Response {
-    let Some(department) = site.world.catalogue.department_by_id(&id) else {
-        return not_found(&site, &format!("department called “{id}”"));
-    };
-    let make = || {
-        let page = site.compose(|composer| composer.department(department));
-        Rendered::new(HTML, views::lists::department_page(&page))
-    };
-    site.held.get_or(&format!("/departments/{id}"), make).answer(&headers, CACHE)
 }
 
 /// `/assets/{name}`
@@ -143,7 +131,7 @@ pub async fn nowhere(State(site): Shared) -> Response {
     not_found(&site, "page at this address")
 }
 
-fn not_found(site: &Site, what: &str) -> Response {
+pub(crate) fn not_found(site: &Site, what: &str) -> Response {
     let context: Context = site.context();
     let page = views::errors::not_found(what, Some(&context));
     (StatusCode::NOT_FOUND, [(header::CONTENT_TYPE, HTML), (header::CACHE_CONTROL, "no-store")], page).into_response()

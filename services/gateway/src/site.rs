@@ -11,15 +11,18 @@ use std::time::{Duration, Instant};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use domain::catalogue::Service;
+use domain::catalogue::{Department, Service};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use runtime::admin::Health;
-use views::figures::{Context, Series};
+use views::ask::Broken;
+use views::explorer::Asked;
+use views::figures::{Context, DepartmentPage, Series, ServicePage};
 use views::span::Span;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::compose::{self, Composer, Labels, RulesInForce};
+use crate::explorer::Explorer;
 use crate::history::History;
 use crate::live::Door;
 use crate::metrics::Metrics;
@@ -94,6 +97,36 @@ impl Site {
         let read = self.pasts.of(service.number, span).await?;
         let counted_from = self.history.days().first(service.number);
         Ok(compose::series(service, span, &read, counted_from, runtime::clock::now_ms()))
+    }
+
+    /// Makes a value from one reading of what was stated.
+    ///
+    /// # Errors
+    /// Twelve months for which nothing was stated.
+    pub fn explore<T>(&self, asked: &Asked, make: impl FnOnce(&Explorer<'_>) -> T) -> Result<T, Vec<Broken>> {
+        let reading = self.stated.reading();
+        let explorer = Explorer::new(&self.world.catalogue, &reading, &self.stated.metrics, asked)?;
+        Ok(make(&explorer))
+    }
+
+    /// A service with all that is counted and stated about it.
+    pub fn service_page(&self, service: &Service, past: Option<Series>) -> ServicePage {
+        let mut page = self.compose(|composer| composer.service(service, past));
+        if let Ok(stated) = self.explore(&Asked::default(), |explorer| explorer.service(service)) {
+            page.stated = stated;
+        }
+        page
+    }
+
+    /// A department with all that is counted and stated about it.
+    ///
+    /// # Errors
+    /// Twelve months for which nothing was stated.
+    pub fn department_page(&self, department: &Department, asked: &Asked) -> Result<DepartmentPage, Vec<Broken>> {
+        let stated = self.explore(asked, |explorer| explorer.department(department))?;
+        let mut page = self.compose(|composer| composer.department(department));
+        page.stated = Some(stated);
+        Ok(page)
     }
 
     /// When, how fresh, what kind.

@@ -6,6 +6,7 @@
 
 pub mod admin;
 pub mod backoff;
+pub mod catalogue;
 pub mod clickhouse;
 pub mod clock;
 pub mod config;

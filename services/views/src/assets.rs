@@ -29,6 +29,7 @@ const JS: &str = "js";
 const FILES: [File; 13] = [
     File { stem: "look", extension: "css", body: include_bytes!("../web/look.css") },
     File { stem: "dashboard", extension: "css", body: include_bytes!("../web/dashboard.css") },
+    File { stem: "explorer", extension: "css", body: include_bytes!("../web/explorer.css") },
     File { stem: "look", extension: "woff2", body: include_bytes!("../web/look.woff2") },
     File { stem: "licence", extension: "txt", body: include_bytes!("../web/look.woff2.OFL.txt") },
     File { stem: "icon", extension: "svg", body: include_bytes!("../web/icon.svg") },

@@ -9,6 +9,7 @@ mod day;
 mod minutes;
 mod periods;
 mod small;
+pub mod treemap;
 
 pub use day::day_columns;
 pub use minutes::{MinuteChart, Part, minute_columns};

@@ -6,6 +6,7 @@
 
 mod compare;
 mod day_text;
+mod explorer;
 mod list;
 mod pages;
 mod series;
@@ -14,6 +15,11 @@ use domain::time::{Day, MINUTE_MS};
 use serde::{Deserialize, Serialize};
 
 pub use compare::{Compare, CompareAsked, CompareLine, Recent, Warning};
+pub use explorer::{
+    AgencyPage, AgencyRef, BodyStated, Change, ExplorerDepartment, ExplorerHome, ExplorerList, ExplorerMap,
+    ExplorerService, OwnerPeriod, Period, ServiceStated, StatedFigures, StatedMetric, StatedSums, StatedValue,
+    StatedWindow, Tile, Treemap,
+};
 pub use list::{
     Attention, Choice, Concern, Counted, ListAsked, ListRow, ServiceList, StatedYear, SumOf, Totals, WindowDays,
 };

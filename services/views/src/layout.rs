@@ -12,7 +12,7 @@ use crate::{assets, freshness};
 pub(crate) const SPRITE: &str = include_str!("../web/sprite.svg");
 
 /// Where the names and volumes come from.
-pub(crate) const ATTRIBUTION: &str = "Contains public sector information licensed under the Open Government Licence v3.0. \
+pub const ATTRIBUTION: &str = "Contains public sector information licensed under the Open Government Licence v3.0. \
      Source: GOV.UK Performance Platform, Transactions Explorer (Government Digital Service).";
 
 /// How often pages ask again for what only the server knows.
@@ -36,9 +36,10 @@ pub(crate) struct Frame<'a> {
     pub(crate) query: &'a str,
 }
 
-const NAV: [(&str, &str); 5] = [
+const NAV: [(&str, &str); 6] = [
     ("/", "Overview"),
     ("/services", "Services"),
+    ("/explorer", "Explorer"),
     ("/compare", "Compare"),
     ("/wall", "Wall"),
     ("/about-the-data", "About the data"),
@@ -75,6 +76,7 @@ pub(crate) fn head(title: &str, script: Option<&str>) -> Markup {
             link rel="preload" href=(assets::href("look.woff2")) as="font" type="font/woff2" crossorigin;
             link rel="stylesheet" href=(assets::href("look.css"));
             link rel="stylesheet" href=(assets::href("dashboard.css"));
+            link rel="stylesheet" href=(assets::href("explorer.css"));
             link rel="icon" href=(assets::href("icon.svg")) type="image/svg+xml";
             @if let Some(script) = script { script type="module" src=(assets::href(script)) {} }
         }

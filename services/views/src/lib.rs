@@ -13,6 +13,7 @@ pub mod clock;
 pub mod compare;
 pub mod csv;
 pub mod errors;
+pub mod explorer;
 pub mod figures;
 pub mod format;
 mod freshness;
@@ -25,7 +26,9 @@ pub mod service;
 mod service_use;
 pub mod services;
 pub mod span;
+mod stated_part;
 pub mod wall;
 pub mod words;
 
 pub use assets::{Asset, asset};
+pub use layout::ATTRIBUTION;

@@ -39,8 +39,9 @@ pub fn department_page(d: &DepartmentPage) -> String {
             (now(d))
             (minutes(d))
         }
+        @if let Some(stated) = &d.stated { (crate::explorer::department_sections(stated, &format!("/departments/{}", d.department.id))) }
         section.sec {
-            header { h2 { "Its services" } p.sub { "Most transactions today first; those without a figure last." } }
+            header { h2 { "Its services, live" } p.sub { "Most transactions today first; those without a figure last." } }
             div.scrollx data-island="services" {
                 @if d.services.is_empty() { p { "This department has no service in the catalogue." } }
                 @else { (services_table(&d.services, &d.context, Columns::Department)) }

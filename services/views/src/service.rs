@@ -43,6 +43,7 @@ pub fn page(s: &ServicePage) -> String {
                 section.sec.three data-island="details" { (durations(s)) (reasons(s)) }
             }
         }
+        (crate::stated_part::part(s))
         (notes::list(s))
         (about(s))
     };

@@ -28,6 +28,7 @@ const SERVICE_COLUMNS: &[&str] = &[
     "closed",
     "chosen",
 ];
+const KEYWORD_COLUMNS: &[&str] = &["service", "keywords"];
 const VOLUME_COLUMNS: &[&str] = &["service", "window", "volume", "digital_volume"];
 
 const CATEGORIES: &[(&str, Category)] = &[
@@ -69,6 +70,7 @@ pub(super) fn catalogue(files: &Files<'_>) -> Result<Catalogue, Error> {
         agency: &|id| agency_by_id.get(id).map(|at| agencies[*at].number),
     };
     owners::read(files.owners, &bodies, &mut services)?;
+    keywords(files.keywords, &mut services)?;
     volumes(files.volumes, &mut services)?;
     let listed = services.len();
     services.extend(departments.iter().map(sandbox_of));
@@ -210,6 +212,7 @@ fn services(
                 agency,
                 parents: Vec::new(),
                 closed: row.day_if_any(11)?,
+                keywords: String::new(),
                 is_chosen: row.word(12, YES)?.is_some(),
                 category: row.word(6, CATEGORIES)?,
                 customer: row.word(7, CUSTOMERS)?,
@@ -228,6 +231,19 @@ fn short_name(row: &Row<'_>) -> Result<Option<String>, Error> {
         return Err(row.breaks(3, Rule::TooLong(text.to_owned(), SHORT_NAME_MAX)));
     }
     Ok(some_text(text))
+}
+
+fn keywords(text: &str, services: &mut [Service]) -> Result<(), Error> {
+    for row in table::read("keywords.csv", text, KEYWORD_COLUMNS)? {
+        let id = row.id(0)?;
+        let service = services.iter_mut().find(|service| service.id == id);
+        let service = service.ok_or_else(|| row.breaks(0, Rule::Dangling(id.to_owned())))?;
+        if !service.keywords.is_empty() {
+            return Err(row.breaks(0, Rule::Duplicate(id.to_owned())));
+        }
+        row.filled(1)?.clone_into(&mut service.keywords);
+    }
+    Ok(())
 }
 
 fn volumes(text: &str, services: &mut [Service]) -> Result<(), Error> {

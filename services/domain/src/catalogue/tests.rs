@@ -96,6 +96,7 @@ fn a_missing_figure_is_none_and_never_nought() {
     assert_eq!(all().filter(|v| v.volume.is_some_and(|n| v.digital_volume.is_some_and(|d| d > n))).count(), 7);
 }
 
+const KEYWORDS: &str = "service,keywords\n";
 const VERSION: &str = "version,as_of,what\n1,2018-09-19,the first\n";
 const DEPARTMENTS: &str = "number,id,abbreviation,name,from,until,successor\n\
                            1,a,A,Ministry of A,,,\n2,b,B,Ministry of B,2016-07-14,,\n3,c,C,Ministry of C,,2016-07-14,b\n";
@@ -112,7 +113,7 @@ fn parse(services: &str, volumes: &str) -> Result<Catalogue, Error> {
 }
 
 fn parse_owned(services: &str, owners: &str, volumes: &str) -> Result<Catalogue, Error> {
-    Catalogue::parse(&Files::from_texts([VERSION, DEPARTMENTS, AGENCIES, services, owners, volumes]))
+    Catalogue::parse(&Files::from_texts([VERSION, DEPARTMENTS, AGENCIES, services, owners, KEYWORDS, volumes]))
 }
 
 #[test]
@@ -184,7 +185,10 @@ fn the_owners_of_a_service_follow_one_another_and_the_last_is_that_of_today() {
         ("5,d,,owner,,2016-07-14\n", "line 2, column department: \"d\" stands in no other file".to_owned()),
         ("5,a,y,owner,,2016-07-14\n", "line 2, column agency: \"y\" stands in no other file".to_owned()),
         ("5,a,,boss,,2016-07-14\n", "line 2, column role: \"boss\" is not one of owner, also".to_owned()),
-        ("5,a,,owner,,2016-02-30\n", "line 2, column until: \"2016-02-30\" is not a date of the form 2014-04-01".to_owned()),
+        (
+            "5,a,,owner,,2016-02-30\n",
+            "line 2, column until: \"2016-02-30\" is not a date of the form 2014-04-01".to_owned(),
+        ),
         ("5,a,,owner,,\n", "line 2, column until: must not be empty".to_owned()),
         ("5,a,,owner,2016-07-14,2016-07-14\n", format!("line 2, column until: \"2016-07-14\": {overlap}")),
         (

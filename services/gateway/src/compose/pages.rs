@@ -12,7 +12,7 @@ use domain::statement::note::Annotation;
 use domain::time::{HOUR_MS, MINUTE_MS, Period};
 use domain::vocabulary::{Channel, Reason, Stage};
 use views::figures::{
-    About, ChannelFigure, Context, DaySeries, DepartmentPage, DepartmentRow, EarlierNote, HourFigure, NoteFigure,
+    About, ChannelFigure, Context, DaySeries, DepartmentPage, DepartmentRow, EarlierNote, HourFigure, Live, NoteFigure,
     Overview, ReasonFigure, Series, ServiceFacts, ServicePage, ServiceRow, Stages, StepFigure, Wall, Yearly,
 };
 
@@ -52,6 +52,12 @@ impl Composer<'_> {
             books: self.books_figures(),
             context,
         }
+    }
+
+    /// Services that have sent anything today, and what is counted of all.
+    #[must_use]
+    pub fn heard_and_counted(&self) -> (u32, Live) {
+        (self.heard_today().len() as u32, self.total(&self.context()))
     }
 
     fn heard_today(&self) -> BTreeSet<ServiceNumber> {
@@ -119,6 +125,7 @@ impl Composer<'_> {
             total: self.department_live(&context, number),
             usual: self.usual(&context, |service| self.live.fold.owner(service) == Some(number)),
             services: self.rows(&context, self.catalogue.services_of(number)),
+            stated: None,
             context,
         }
     }
@@ -154,6 +161,7 @@ impl Composer<'_> {
             reasons: reasons(&detail.breakdown),
             ratings: sum.and_then(Sum::ratings).map(|ratings| ratings.map(|n| n.max(0).cast_unsigned())),
             durations: durations(&detail.durations),
+            stated: views::figures::ServiceStated::default(),
             context,
         }
     }

@@ -4,7 +4,10 @@ use domain::time::Day;
 use domain::vocabulary::{Channel, Reason};
 use serde::{Deserialize, Serialize};
 
-use super::{Books, Context, DepartmentRef, Live, Rates, Series, ServiceRef, Usual, UsualRange, day_text};
+use super::{
+    BodyStated, Books, Context, DepartmentRef, Live, Rates, Series, ServiceRef, ServiceStated, Usual, UsualRange,
+    day_text,
+};
 
 /// `/` and `/api/v1/overview`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -70,6 +73,8 @@ pub struct DepartmentPage {
     pub usual: Usual,
     /// Its services, most transactions today first, those without a figure last.
     pub services: Vec<ServiceRow>,
+    /// What is stated about its services.
+    pub stated: Option<BodyStated>,
 }
 
 /// `/services/{id}` and `/api/v1/services/{id}`.
@@ -110,6 +115,8 @@ pub struct ServicePage {
     pub ratings: Option<[u64; 5]>,
     /// How long completed transactions took today.
     pub durations: Option<Durations>,
+    /// What its department states about it.
+    pub stated: ServiceStated,
 }
 
 /// What the catalogue knows of a service.

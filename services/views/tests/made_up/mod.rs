@@ -269,6 +269,7 @@ pub(crate) fn service_page(context: Context) -> ServicePage {
         ],
         ratings: Some([474, 421, 765, 2_508, 5_032]),
         durations: Some(Durations { n: 70_112, p50_ms: 190_000, p90_ms: 460_000, p99_ms: 1_260_000 }),
+        stated: ServiceStated::default(),
         context,
     }
 }
@@ -403,6 +404,7 @@ pub(crate) fn service_never() -> ServicePage {
         reasons: Vec::new(),
         ratings: None,
         durations: None,
+        stated: ServiceStated::default(),
         ..full
     }
 }
@@ -414,6 +416,7 @@ pub(crate) fn department_page() -> DepartmentPage {
         total: live(1, 2_888),
         usual: USUAL,
         services: vec![row(2), row(6), row(8)],
+        stated: None,
     }
 }
 

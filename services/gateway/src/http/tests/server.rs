@@ -63,6 +63,8 @@ impl Server {
         let writers = Writers::new(Hub::new(Arc::clone(&world), metrics.clone(), true), 1);
         let door = Door::new(Arc::clone(&writers), config.live.clone(), shutdown.clone());
         let health = Health::default();
+        let stated = crate::stated::Stated::default();
+        stated.set_published(&world.catalogue, runtime::clock::now_ms());
         let site = Site {
             world: Arc::clone(&world),
             pasts: crate::past::Pasts::new(Arc::new(Stores::new(config.clickhouse.clone()))),
@@ -72,7 +74,7 @@ impl Server {
             health: health.clone(),
             labels: Labels { simulated: true, open_government_data: true },
             rules: RulesInForce { late_after_days: 7, future_minutes: 5, minutes_kept_days: 9 },
-            stated: crate::stated::Stated::default(),
+            stated,
             held: Held::default(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
