@@ -26,7 +26,7 @@ struct File {
 }
 
 const JS: &str = "js";
-const FILES: [File; 13] = [
+const FILES: [File; 14] = [
     File { stem: "look", extension: "css", body: include_bytes!("../web/look.css") },
     File { stem: "dashboard", extension: "css", body: include_bytes!("../web/dashboard.css") },
     File { stem: "explorer", extension: "css", body: include_bytes!("../web/explorer.css") },
