@@ -7,13 +7,14 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Response};
+use domain::catalogue::Service;
 use serde::Serialize;
 use views::ask::{self, Broken};
 use views::explorer::{self as pages, Asked};
 use views::figures::{BodyStated, ExplorerList};
 
 use crate::api::{answer_or_problem, no_service};
-use crate::explorer::{CountedLive, Explorer, Values};
+use crate::explorer::{CountedLive, Explorer};
 use crate::pages::{Parameters, answer_or_refuse, not_found, parsed};
 use crate::problem::Problem;
 use crate::site::{CSV, HTML, Rendered, Site};
@@ -255,10 +256,21 @@ pub async fn agency_api(
     answer_or_problem(made, &headers)
 }
 
-fn values(site: &Site, asked: Parameters, headers: &HeaderMap, make: impl FnOnce(&Explorer<'_>) -> Values) -> Response {
+/// Which of the values that were stated.
+enum Which<'a> {
+    All,
+    Revised,
+    Of(&'a Service),
+}
+
+fn values(site: &Site, asked: Parameters, headers: &HeaderMap, which: Which<'_>) -> Response {
     // Large and rarely asked for: not held.
     let made = parsed(asked, parse_api).and_then(|(asked, form)| {
-        let values = site.explore(&asked, make)?;
+        let values = site.explore(&asked, |explorer| match which {
+            Which::All => explorer.values(),
+            Which::Revised => explorer.revisions(),
+            Which::Of(service) => explorer.values_of(service),
+        })?;
         Ok(shown(form, &values, String::new, || values.csv()))
     });
     answer_or_problem(made, headers)
@@ -266,12 +278,12 @@ fn values(site: &Site, asked: Parameters, headers: &HeaderMap, make: impl FnOnce
 
 /// `/api/v1/explorer/values`
 pub async fn values_api(State(site): Shared, asked: Parameters, headers: HeaderMap) -> Response {
-    values(&site, asked, &headers, |explorer| explorer.values())
+    values(&site, asked, &headers, Which::All)
 }
 
 /// `/api/v1/explorer/revisions`
 pub async fn revisions_api(State(site): Shared, asked: Parameters, headers: HeaderMap) -> Response {
-    values(&site, asked, &headers, |explorer| explorer.revisions())
+    values(&site, asked, &headers, Which::Revised)
 }
 
 /// `/api/v1/services/{id}/stated`
@@ -282,5 +294,5 @@ pub async fn service_api(
     headers: HeaderMap,
 ) -> Response {
     let Some(service) = site.world.catalogue.service_by_id(&id) else { return no_service(&id) };
-    values(&site, asked, &headers, |explorer| explorer.values_of(service))
+    values(&site, asked, &headers, Which::Of(service))
 }
