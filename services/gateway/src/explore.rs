@@ -257,6 +257,7 @@ pub async fn agency_api(
 }
 
 /// Which of the values that were stated.
+#[derive(Clone, Copy)]
 enum Which<'a> {
     All,
     Revised,
