@@ -11,6 +11,7 @@ mod cluster;
 mod collector;
 mod dashboard;
 mod faults;
+mod late;
 mod pages;
 mod pipeline;
 mod repair;

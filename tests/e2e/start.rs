@@ -52,7 +52,7 @@ fn provision_creates_once(shared: &Shared) {
     let again = stack.try_provision(&["--dry-run"]).expect("a dry run changes nothing");
     assert_eq!(dry.lines().count(), again.lines().count());
     let first = stack.provision();
-    for part in ["provision-events created with 12 partitions", "001_cells.sql applied", "rules of 12 sources"] {
+    for part in ["provision-events created with 12 partitions", "001_cells.sql applied", "rules of 36 sources"] {
         assert!(first.contains(part), "{part} is not in {first}");
     }
     assert_eq!(stack.provision().trim(), "", "a second time there is nothing to do");

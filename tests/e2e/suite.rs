@@ -68,6 +68,7 @@ pub(crate) fn all() -> Vec<Test> {
         crate::aggregator::tests,
         crate::repair::tests,
         crate::pipeline::tests,
+        crate::late::tests,
         crate::collector::tests,
         crate::faults::tests,
         crate::start::tests,

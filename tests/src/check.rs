@@ -90,34 +90,40 @@ fn figures(truth: &Truth, sql: &Sql) -> Vec<String> {
 /// Where the store disagrees with itself: both lines of the conservation law, for each source.
 #[must_use]
 pub fn imbalances(sql: &Sql) -> Vec<String> {
+    // What is in figures of each log: accepted events, or retractions that took effect.
+    let logs = [("events", 1, "accepted"), ("backfill", 1, "accepted"), ("corrections", 14, "retracted")];
+    logs.into_iter().flat_map(|(log, outcome, line)| imbalances_of(sql, log, outcome, line)).collect()
+}
+
+fn imbalances_of(sql: &Sql, log: &str, outcome: u8, line: &str) -> Vec<String> {
     let mut found = Vec::new();
-    let books =
-        "SELECT p, toInt64(applied_end), difference, toInt64(accepted) FROM {figures}.books WHERE log = 'events'";
-    let raw = "SELECT p, toInt64(count()), toInt64(max(offset) + 1), toInt64(countIf(outcome = 1)) FROM {cells}.raw \
-               FINAL GROUP BY p";
-    let raw: BTreeMap<u16, (i64, i64, i64)> = sql
-        .rows::<(u16, i64, i64, i64)>(raw)
-        .into_iter()
-        .map(|(p, n, end, accepted)| (p, (n, end, accepted)))
-        .collect();
+    let books = format!(
+        "SELECT p, toInt64(applied_end), difference, toInt64({line}) FROM {{figures}}.books WHERE log = '{log}'"
+    );
+    let raw = format!(
+        "SELECT p, toInt64(count()), toInt64(max(offset) + 1), toInt64(countIf(outcome = {outcome})) FROM {{cells}}.raw \
+         FINAL WHERE log = '{log}' GROUP BY p"
+    );
+    let raw: BTreeMap<u16, (i64, i64, i64)> =
+        sql.rows::<(u16, i64, i64, i64)>(&raw).into_iter().map(|(p, n, end, counted)| (p, (n, end, counted))).collect();
     // Page views without the total of all pages, transactions, ratings, and steps that are in no total.
-    let cells = "SELECT p, toInt64(sum(n)) FROM (SELECT p, started + completed + failed + abandoned + \
-                 arraySum(mapValues(ratings)) AS n FROM {cells}.unmerged_day FINAL UNION ALL SELECT p, views FROM \
-                 {cells}.unmerged_page_day FINAL WHERE page > 0 UNION ALL SELECT p, n FROM {cells}.unmerged_breakdown_day \
-                 FINAL WHERE dimension = 'step' AND stage IN (1, 2)) GROUP BY p";
-    let cells: BTreeMap<u16, i64> = sql.rows::<(u16, i64)>(cells).into_iter().collect();
-    for (p, applied_end, difference, accepted) in sql.rows::<(u16, i64, i64, i64)>(books) {
+    let cells = format!(
+        "SELECT p, toInt64(sum(n)) FROM (SELECT p, started + completed + failed + abandoned + \
+         arraySum(mapValues(ratings)) AS n FROM {{cells}}.unmerged_day FINAL WHERE log = '{log}' UNION ALL SELECT p, \
+         views FROM {{cells}}.unmerged_page_day FINAL WHERE page > 0 AND log = '{log}' UNION ALL SELECT p, n FROM \
+         {{cells}}.unmerged_breakdown_day FINAL WHERE dimension = 'step' AND stage IN (1, 2) AND log = '{log}') GROUP BY p"
+    );
+    let cells: BTreeMap<u16, i64> = sql.rows::<(u16, i64)>(&cells).into_iter().collect();
+    for (p, applied_end, difference, counted) in sql.rows::<(u16, i64, i64, i64)>(&books) {
         if difference != 0 {
-            found.push(format!("books of partition {p}: difference {difference}"));
+            found.push(format!("books of {log} {p}: difference {difference}"));
         }
-        if raw.get(&p) != Some(&(applied_end, applied_end, accepted)) {
+        if raw.get(&p) != Some(&(applied_end, applied_end, counted)) {
             let raw = raw.get(&p);
-            found.push(format!(
-                "partition {p}: {applied_end} applied, {accepted} accepted; raw (rows, end, accepted): {raw:?}"
-            ));
+            found.push(format!("{log} {p}: {applied_end} applied, {counted} {line}; raw (rows, end, {line}): {raw:?}"));
         }
-        if cells.get(&p).copied().unwrap_or(0) != accepted {
-            found.push(format!("partition {p}: {accepted} accepted; in the cells of days {:?}", cells.get(&p)));
+        if cells.get(&p).copied().unwrap_or(0) != counted {
+            found.push(format!("{log} {p}: {counted} {line}; in the cells of days {:?}", cells.get(&p)));
         }
     }
     found

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use domain::catalogue::Catalogue;
+use proto::v1::backfill_client::BackfillClient;
 use proto::v1::collector_client::CollectorClient;
 use proto::v1::{self, PublishRequest, result::Outcome};
 use tokio::runtime::Handle;
@@ -118,6 +119,61 @@ impl Senders {
             }
         });
         answers
+    }
+
+    /// The department of a service.
+    #[must_use]
+    pub fn department(&self, service: &str) -> &str {
+        &self.departments[service]
+    }
+
+    /// One call of `Backfill` as a department: the answers until the end, or until the call breaks, and how it ended.
+    pub fn backfill(
+        &self,
+        department: &str,
+        manifest: v1::Manifest,
+        chunks: &[v1::Chunk],
+    ) -> (Vec<v1::BackfillResponse>, Result<(), Status>) {
+        let part = |part| v1::BackfillRequest { part: Some(part) };
+        let mut parts = vec![part(v1::backfill_request::Part::Manifest(manifest))];
+        parts.extend(chunks.iter().cloned().map(|chunk| part(v1::backfill_request::Part::Chunk(chunk))));
+        let request = self.authorised(department, tokio_stream::iter(parts));
+        let channel = self.channel.clone();
+        self.tasks.block_on(async {
+            let mut answers = Vec::new();
+            let call = async {
+                let mut stream = BackfillClient::new(channel).backfill(request).await?.into_inner();
+                while let Some(answer) = stream.message().await? {
+                    answers.push(answer);
+                }
+                Ok(())
+            };
+            let end = call.await;
+            (answers, end)
+        })
+    }
+
+    /// One call of `Retract` as a department.
+    ///
+    /// # Errors
+    /// The status that it was refused with.
+    pub fn retract(
+        &self,
+        department: &str,
+        retractions: Vec<v1::Retraction>,
+        dry_run: bool,
+    ) -> Result<Vec<Answer>, Status> {
+        let request = self.authorised(department, v1::RetractRequest { retractions, dry_run });
+        let response = self.tasks.block_on(BackfillClient::new(self.channel.clone()).retract(request))?;
+        Ok(response.into_inner().results.into_iter().map(answer).collect())
+    }
+
+    fn authorised<T>(&self, department: &str, message: T) -> Request<T> {
+        let token = self.tokens.get(department).map_or(department, String::as_str);
+        let mut request = Request::new(message);
+        let value = MetadataValue::try_from(format!("Bearer {token}")).expect("a token is ASCII");
+        request.metadata_mut().insert("authorization", value);
+        request
     }
 
     /// Sends until each event was accepted, as a sender must.

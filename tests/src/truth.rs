@@ -8,6 +8,7 @@ use domain::pages::Pages;
 use domain::time::Period;
 use jiff::{Timestamp, tz::TimeZone};
 use proto::v1::{self, event::Kind};
+use runtime::clock::now_ms;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// What is counted of the transactions and ratings of one channel of a service in one period.
@@ -70,6 +71,12 @@ pub const ACCEPTED: u8 = 1;
 pub const DUPLICATE: u8 = 2;
 /// The same id with another content.
 pub const CONFLICT: u8 = 3;
+/// A retraction of an event that is not there.
+pub const UNKNOWN: u8 = 12;
+/// A retraction of an event that is gone.
+pub const REPEAT: u8 = 13;
+/// A retraction that took effect.
+pub const RETRACTED: u8 = 14;
 
 impl Default for Truth {
     fn default() -> Self {
@@ -102,9 +109,18 @@ impl Truth {
             };
             *self.outcomes.entry((service, outcome)).or_default() += 1;
             if outcome == ACCEPTED {
-                self.count(service, event);
+                self.add(service, event, 1);
                 self.seen.insert(key, event.clone());
             }
+        }
+    }
+
+    /// Takes away events that were taken before; their visitors stay.
+    pub fn retract(&mut self, events: &[v1::Event]) {
+        for event in events {
+            let service = self.numbers[&event.service_id];
+            *self.outcomes.entry((service, RETRACTED)).or_default() += 1;
+            self.add(service, event, -1);
         }
     }
 
@@ -173,21 +189,26 @@ impl Truth {
         }
     }
 
-    fn count(&mut self, service: u16, event: &v1::Event) {
+    fn add(&mut self, service: u16, event: &v1::Event, n: i64) {
+        let age_days = (now_ms() - event.occurred_at_ms) / 86_400_000;
         for period in Period::ALL {
+            // Minutes of long ago have no table any more.
+            if period == Period::Minute && age_days >= 9 {
+                continue;
+            }
             let start = self.start(period, event.occurred_at_ms);
             let figures = self.figures.entry(period).or_default();
             match event.kind.as_ref().expect("an accepted event has a kind") {
-                Kind::Transaction(step) => count_transaction(figures, start, service, step),
+                Kind::Transaction(step) => count_transaction(figures, (start, service), step, n),
                 Kind::Satisfaction(s) => {
                     let counts = figures.counts.entry((start, service, s.channel as u8)).or_default();
-                    *counts.ratings.entry(s.rating as u8).or_default() += 1;
+                    add_to(&mut counts.ratings, s.rating as u8, n);
                 }
                 Kind::PageView(view) => {
                     let known = self.pages.number(&view.path).unwrap_or(1);
                     for page in [0, known] {
                         let views = figures.pages.entry((start, service, page)).or_default();
-                        views.views += 1;
+                        views.views += n;
                         let (register, rank) = register(&view.visitor_id);
                         let highest = views.registers.entry(register).or_default();
                         *highest = rank.max(*highest);
@@ -198,24 +219,33 @@ impl Truth {
     }
 }
 
-fn count_transaction(figures: &mut Figures, start: i64, service: u16, t: &v1::TransactionStep) {
+fn count_transaction(figures: &mut Figures, (start, service): (i64, u16), t: &v1::TransactionStep, n: i64) {
     let (channel, stage) = (t.channel as u8, t.stage as u8);
     // A start or a completion of one step is not one of the whole.
     if t.step == 0 || stage > 2 {
         let counts = figures.counts.entry((start, service, channel)).or_default();
-        counts.stages[usize::from(stage) - 1] += 1;
+        counts.stages[usize::from(stage) - 1] += n;
         if stage == 2 {
-            counts.value_pence += t.value_pence.unwrap_or(0).cast_signed();
+            counts.value_pence += n * t.value_pence.unwrap_or(0).cast_signed();
             if let Some(ms) = t.duration_ms {
-                counts.duration_ms += ms.cast_signed();
-                *counts.durations.entry(bucket(ms)).or_default() += 1;
+                counts.duration_ms += n * ms.cast_signed();
+                add_to(&mut counts.durations, bucket(ms), n);
             }
         }
     }
     for (dimension, member) in [(1, t.step as u8), (2, t.reason as u8)] {
         if member > 0 {
-            *figures.breakdown.entry((start, service, channel, dimension, member, stage)).or_default() += 1;
+            *figures.breakdown.entry((start, service, channel, dimension, member, stage)).or_default() += n;
         }
+    }
+}
+
+/// A map as ClickHouse sums them: without zeros.
+fn add_to(map: &mut BTreeMap<u8, i64>, key: u8, n: i64) {
+    let sum = map.entry(key).or_default();
+    *sum += n;
+    if *sum == 0 {
+        map.remove(&key);
     }
 }
 

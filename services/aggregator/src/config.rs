@@ -34,6 +34,8 @@ pub struct Config {
     pub rules: RulesFile,
     /// Pace and bounds of the counting loop.
     pub counting: Counting,
+    /// Backfill and corrections.
+    pub late: Late,
 }
 
 /// The consumer group.
@@ -64,6 +66,14 @@ pub struct Provision {
 pub struct RulesFile {
     /// A file in the form of `config/rules.toml`; absent = the ones in the binary.
     pub file: Option<PathBuf>,
+}
+
+/// Backfill and corrections.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Late {
+    /// How far a clock of the platform may be off, milliseconds.
+    pub skew_ms: u32,
 }
 
 /// Pace and bounds of the counting loop.

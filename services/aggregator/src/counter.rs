@@ -12,7 +12,7 @@ use domain::cell::{CellKey, Measures, Slice};
 use domain::event::{Body, Event};
 use domain::outcome::Outcome;
 use domain::rules::{self, Book, Rules};
-use domain::source::{Source, partition_of};
+use domain::source::{Log, Source, partition_of};
 use domain::time::Period;
 use hashbrown::HashMap;
 /// A cell as it is stored and published.
@@ -61,6 +61,8 @@ pub struct Resident {
 impl Resident {
     /// Everything is in memory.
     pub const ALL: Self = Self { minute: 0, hour: 0, day: 0 };
+    /// Nothing is: each cell has to be asked for.
+    pub const NONE: Self = Self { minute: u32::MAX, hour: u32::MAX, day: u32::MAX };
 
     /// What is kept in memory at an append time: the last hour and a half, three hours and two days.
     #[must_use]
@@ -227,11 +229,7 @@ impl Counter {
             return Err(Error::Gap { source_name: self.source, expected: self.next, found: record.offset });
         }
         let day = self.days.at(record);
-        let (rules, _) = self.book.at(record.offset).map_err(|rules| Error::Rules {
-            source_name: self.source,
-            offset: record.offset,
-            rules,
-        })?;
+        let rules = self.rules_at(record.offset)?;
         let outcome = decide(self.source, rules, &self.ids, record);
         let keys = Keys::of(record, outcome, rules, day);
         let missing = self.missing(&keys);
@@ -240,6 +238,39 @@ impl Counter {
         }
         self.count(record, outcome, &keys);
         Ok(Step::Counted(outcome))
+    }
+
+    /// The rules at an offset.
+    ///
+    /// # Errors
+    /// If this program does not know them.
+    pub fn rules_at(&self, offset: u64) -> Result<&Rules, Error> {
+        let known = self.book.at(offset).map(|(rules, _)| rules);
+        known.map_err(|rules| Error::Rules { source_name: self.source, offset, rules })
+    }
+
+    /// The cells that must be read before a record can be counted whose outcome is decided elsewhere.
+    ///
+    /// # Errors
+    /// Rules that this program does not know.
+    pub fn needs_decided(&self, record: &Record, outcome: Outcome) -> Result<Vec<CellKey>, Error> {
+        let rules = self.rules_at(record.offset)?;
+        Ok(self.missing(&Keys::of(record, outcome, rules, Days::default().at(record))))
+    }
+
+    /// Counts the next record, whose outcome is decided elsewhere and whose cells are in memory. A retraction counts the
+    /// event that it takes away: `record` holds that.
+    ///
+    /// # Errors
+    /// A record that does not follow the last one, or rules that this program does not know.
+    pub fn apply_decided(&mut self, record: &Record, outcome: Outcome) -> Result<(), Error> {
+        if record.offset != self.next {
+            return Err(Error::Gap { source_name: self.source, expected: self.next, found: record.offset });
+        }
+        let day = self.days.at(record);
+        let keys = Keys::of(record, outcome, self.rules_at(record.offset)?, day);
+        self.count(record, outcome, &keys);
+        Ok(())
     }
 
     /// Records that the log no longer has: everything from the next offset up to `until` is expired.
@@ -271,7 +302,8 @@ impl Counter {
             self.count_in(*key, record);
         }
         if let Some((event, stamp)) = &record.content {
-            if outcome == Outcome::Accepted {
+            // The late logs ask raw for ids.
+            if outcome == Outcome::Accepted && self.source.log == Log::Events {
                 let seen = Seen { appended_at_ms: record.appended_at_ms, content: event.content };
                 self.ids.insert(event.id, seen);
             }

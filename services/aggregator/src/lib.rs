@@ -5,6 +5,7 @@ pub mod consumer;
 pub mod counter;
 pub mod ids;
 mod keys;
+pub mod late;
 mod ledger;
 pub mod live;
 pub mod metrics;
@@ -25,11 +26,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use domain::rules::Rules;
+use domain::source::Log;
 use prometheus_client::registry::Registry;
 use runtime::admin::{self, Health};
 use runtime::backoff::Backoff;
 use runtime::clickhouse::Store;
-use runtime::shutdown::Shutdown;
+use runtime::shutdown::{Shutdown, Trigger};
 use runtime::telemetry::Listening;
 use runtime::topics::{Admin, Topic};
 use tokio::sync::mpsc;
@@ -61,6 +63,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     let consumer = consumer::join(&config.kafka, &config.group, &config.topics.events).context("consumer")?;
     let bounds = Arc::new(consumer::Bounds::new(&config.kafka, &config.topics.events).context("bounds of the log")?);
     let tasks = tokio::runtime::Handle::current();
+    let late = late::Wiring { config: config.clone(), epoch, store: store.clone(), metrics: metrics.clone() };
     let wiring = pipeline::Wiring {
         config,
         epoch,
@@ -75,11 +78,38 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
         health,
         metrics,
     };
-    let counting = tokio::task::spawn_blocking(move || pipeline::run(wiring, &shutdown));
-    let result = counting.await.context("the counting loop ended early")?;
+    // Whichever loop ends first ends the others.
+    let (trigger, ends) = Shutdown::by_hand();
+    let trigger = Arc::new(trigger);
+    stop_with(shutdown, Arc::clone(&trigger));
+    let (counting_ends, stop) = (ends.clone(), Arc::clone(&trigger));
+    let counting = tokio::task::spawn_blocking(move || {
+        let result = pipeline::run(wiring, &counting_ends);
+        stop.stop();
+        result
+    });
+    let late = tokio::spawn(async move {
+        let result = tokio::try_join!(
+            late::run(Log::Backfill, late.clone(), ends.clone()),
+            late::run(Log::Corrections, late.clone(), ends.clone())
+        );
+        trigger.stop();
+        result
+    });
+    let (counted, late) = tokio::join!(counting, late);
     // What the writer still holds is counted again after the next start.
     writer.abort();
-    Ok(result?)
+    counted.context("the counting loop ended early")??;
+    late.context("the late logs ended early")?.context("late logs")?;
+    Ok(())
+}
+
+/// Pulls the trigger when it is time to stop.
+fn stop_with(mut shutdown: Shutdown, trigger: Arc<Trigger>) {
+    tokio::spawn(async move {
+        shutdown.wait().await;
+        trigger.stop();
+    });
 }
 
 /// Waits for Kafka and ClickHouse, then checks topics, tables and rules; `None` if told to stop meanwhile.

@@ -3,6 +3,7 @@
 use std::sync::atomic::AtomicI64;
 
 use domain::outcome::Outcome;
+use domain::source::Log;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -27,6 +28,12 @@ struct ByKind {
 pub struct ByPartition {
     /// Number of the partition of the events topic.
     pub partition: u16,
+}
+
+/// Label of a late log.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByLog {
+    log: &'static str,
 }
 
 /// Gauges by partition.
@@ -56,6 +63,8 @@ pub struct Metrics {
     pub lag_records: PerPartition,
     /// Seconds since the append time of the last applied record while there is a lag, else 0.
     pub lag_seconds: PerPartition,
+    /// The same of backfill and corrections, all partitions together.
+    late_lag: Family<ByLog, Gauge>,
     /// Records that the log lost before they were counted.
     pub expired: Counter,
     /// From the collector's receipt to the cell on the live topic, seconds; the oldest event of each tick.
@@ -98,6 +107,7 @@ impl Metrics {
             difference: Family::default(),
             lag_records: Family::default(),
             lag_seconds: Family::default(),
+            late_lag: Family::default(),
             expired: Counter::default(),
             received_to_cell: seconds(),
             flush_seconds: seconds(),
@@ -117,6 +127,7 @@ impl Metrics {
         registry.register("conservation_difference", "Applied less recorded; 0 or alarm", metrics.difference.clone());
         registry.register("lag_records", "Records not yet applied", metrics.lag_records.clone());
         registry.register("lag_seconds", "Age of the last applied record while behind", metrics.lag_seconds.clone());
+        registry.register("late_lag_records", "Records of a late log not yet decided", metrics.late_lag.clone());
         registry.register("expired_records", "Lost by the log before counting", metrics.expired.clone());
         registry.register("received_to_cell_seconds", "Receipt to live topic", metrics.received_to_cell.clone());
         registry.register("flush_seconds", "One flush into the store", metrics.flush_seconds.clone());
@@ -150,6 +161,11 @@ impl Metrics {
                 counter.inc_by(n);
             }
         }
+    }
+
+    /// Records of a late log that wait for their outcome.
+    pub fn late_lag(&self, log: Log, records: u64) {
+        self.late_lag.get_or_create(&ByLog { log: log.name() }).set(records.cast_signed());
     }
 
     /// Counts records.

@@ -331,9 +331,10 @@ impl Loop {
     }
 }
 
-fn fetched(message: &BorrowedMessage<'_>) -> Result<Fetched, Stopped> {
+/// A message as a record.
+pub(crate) fn fetched(message: &BorrowedMessage<'_>) -> Result<Fetched, Stopped> {
     let Timestamp::LogAppendTime(appended_at_ms) = message.timestamp() else {
-        return Err(Stopped("the events topic does not carry append times (message.timestamp.type)".into()));
+        return Err(Stopped("the topic does not carry append times (message.timestamp.type)".into()));
     };
     let payload = message.payload().unwrap_or_default();
     let content = decode_record(payload);

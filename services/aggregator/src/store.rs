@@ -239,6 +239,20 @@ pub async fn ledgers(store: &Store, log: Log, epoch: u16) -> Result<BTreeMap<u16
     Ok(ledgers)
 }
 
+/// How far the ledgers of a generation reach, source by source.
+///
+/// # Errors
+/// ClickHouse.
+pub async fn applied_ends(store: &Store, epoch: u16) -> Result<Vec<(Source, u64)>, Error> {
+    let sql =
+        "SELECT toUInt8(log), p, max(applied_offset) + 1 FROM {cells}.unmerged_ledger WHERE epoch = ? GROUP BY log, p";
+    let rows: Vec<(u8, u16, u64)> = store.rows("reading the ledgers", store.query(sql).bind(epoch)).await?;
+    let ends = rows.into_iter().filter_map(|(log, partition, end)| {
+        Some((Source { log: Log::from_number(log.into())?, epoch, partition }, end))
+    });
+    Ok(ends.collect())
+}
+
 async fn resident_cells(store: &Store, source: Source, resident: Resident) -> Result<Vec<Cell>, Error> {
     let mut cells = Vec::new();
     for family in &FAMILIES {

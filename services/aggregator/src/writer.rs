@@ -66,26 +66,37 @@ pub async fn run(
     done: mpsc::UnboundedSender<Done>,
 ) {
     while let Some(mut flush) = flushes.recv().await {
-        let began = Instant::now();
-        let ends = flush.ledgers.iter().map(|(source, ledger)| (*source, ledger.applied_end)).collect();
-        let raw = flush.raw.take_insert();
-        let cells = rows::of_cells(flush.cells.iter().map(|(source, cell)| (*source, cell)));
-        let ledger = rows::of_ledgers(flush.ledgers.iter().map(|(source, ledger)| (*source, ledger)));
-        if let Some(raw) = &raw {
-            insert(&store, &stall, &metrics, raw).await;
-        }
-        acked.reached(flush.packs).await;
-        for cells in &cells {
-            insert(&store, &stall, &metrics, cells).await;
-        }
-        if let Some(ledger) = &ledger {
-            insert(&store, &stall, &metrics, ledger).await;
-        }
-        metrics.flush_seconds.observe(began.elapsed().as_secs_f64());
+        let ends = write(&store, &acked, &stall, &metrics, &mut flush).await;
         if done.send(Done { ends, raw: flush.raw }).is_err() {
             return;
         }
     }
+}
+
+/// Writes one flush; returns each source with the offset that may be committed.
+pub(crate) async fn write(
+    store: &Store,
+    acked: &Acked,
+    stall: &Stall,
+    metrics: &Metrics,
+    flush: &mut Flush,
+) -> Vec<(Source, u64)> {
+    let began = Instant::now();
+    let raw = flush.raw.take_insert();
+    let cells = rows::of_cells(flush.cells.iter().map(|(source, cell)| (*source, cell)));
+    let ledger = rows::of_ledgers(flush.ledgers.iter().map(|(source, ledger)| (*source, ledger)));
+    if let Some(raw) = &raw {
+        insert(store, stall, metrics, raw).await;
+    }
+    acked.reached(flush.packs).await;
+    for cells in &cells {
+        insert(store, stall, metrics, cells).await;
+    }
+    if let Some(ledger) = &ledger {
+        insert(store, stall, metrics, ledger).await;
+    }
+    metrics.flush_seconds.observe(began.elapsed().as_secs_f64());
+    flush.ledgers.iter().map(|(source, ledger)| (*source, ledger.applied_end)).collect()
 }
 
 /// Sends one insert until it is in.

@@ -21,13 +21,13 @@ use crate::world::World;
 /// Minutes read in one query.
 const MINUTES_AT_ONCE: u32 = 60;
 
-/// Where the events topic ended, read before the ledger.
+/// Where the logs ended, read before the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ends {
     /// This machine's clock before the first of them was asked for.
     pub asked_at_ms: i64,
-    /// One past the last record, by partition.
-    pub events: BTreeMap<u16, u64>,
+    /// One past the last record, by log and partition.
+    pub ends: BTreeMap<(Log, u16), u64>,
 }
 
 /// How far back the live topic is needed, and how old the figures of the store are.
@@ -92,14 +92,18 @@ fn current(rows: Vec<LedgerRow>) -> BTreeMap<Source, LedgerRow> {
 fn reach(ledger: &BTreeMap<Source, LedgerRow>, ends: &Ends, skew_ms: i64) -> Reach {
     let now_ms = ends.asked_at_ms;
     let settled = |source: &Source, row: &LedgerRow| {
-        source.log == Log::Events && ends.events.get(&source.partition).is_some_and(|end| row.applied_end >= *end)
+        ends.ends.get(&(source.log, source.partition)).is_some_and(|end| row.applied_end >= *end)
     };
-    let stored: BTreeSet<u16> = ledger.keys().filter(|s| s.log == Log::Events).map(|source| source.partition).collect();
+    let stored: BTreeSet<_> = ledger.keys().map(|source| (source.log, source.partition)).collect();
     // A partition with records and without a ledger: nothing of it is in the store.
-    let unstored = ends.events.iter().any(|(partition, end)| *end > 0 && !stored.contains(partition));
-    let unsettled = ledger.iter().filter(|(source, row)| !settled(source, row)).map(|(_, row)| row.appended_at_ms);
-    let edge_ms = unsettled.min().map_or(now_ms, |oldest| oldest.min(now_ms));
-    let from_ms = if unstored { i64::MIN } else { edge_ms - 2 * skew_ms };
+    let unstored = ends.ends.iter().any(|(place, end)| *end > 0 && !stored.contains(place));
+    let oldest = |is_asked: fn(Log) -> bool| {
+        let unsettled = ledger.iter().filter(|(source, row)| is_asked(source.log) && !settled(source, row));
+        unsettled.map(|(_, row)| row.appended_at_ms).min().map_or(now_ms, |oldest| oldest.min(now_ms))
+    };
+    // The late logs wait by their nature; how far the figures of today reach is a matter of the events alone.
+    let edge_ms = oldest(|log| log == Log::Events);
+    let from_ms = if unstored { i64::MIN } else { oldest(|_| true) - 2 * skew_ms };
     Reach { from_ms, edge_ms }
 }
 
@@ -122,7 +126,7 @@ mod tests {
     }
 
     fn ends(events: &[(u16, u64)]) -> Ends {
-        Ends { asked_at_ms: NOW, events: events.iter().copied().collect() }
+        Ends { asked_at_ms: NOW, ends: events.iter().map(|(p, end)| ((Log::Events, *p), *end)).collect() }
     }
 
     #[test]
@@ -145,6 +149,20 @@ mod tests {
         assert_eq!(reach(&ledger, &ends(&[(0, 10), (1, 3)]), 0).from_ms, i64::MIN);
         assert_eq!(reach(&ledger, &ends(&[(0, 10), (1, 0)]), 0).from_ms, NOW, "nothing was ever sent there");
         assert_eq!(reach(&BTreeMap::new(), &ends(&[(0, 0)]), 0).from_ms, NOW, "an empty system");
+    }
+
+    #[test]
+    fn late_logs_reach_back_but_do_not_make_the_figures_of_today_older() {
+        let late = Source { log: Log::Backfill, ..source(0) };
+        let mut ledger = ledger(&[(0, 10, NOW - 2_000)]);
+        ledger.insert(late, LedgerRow::new(late, 4, NOW - HOUR_MS));
+        let mut ends = ends(&[(0, 10)]);
+        ends.ends.insert((Log::Backfill, 0), 4);
+        assert_eq!(reach(&ledger, &ends, 0), Reach { from_ms: NOW, edge_ms: NOW }, "settled");
+        ends.ends.insert((Log::Backfill, 0), 5);
+        assert_eq!(reach(&ledger, &ends, 0), Reach { from_ms: NOW - HOUR_MS, edge_ms: NOW });
+        ends.ends.insert((Log::Corrections, 0), 1);
+        assert_eq!(reach(&ledger, &ends, 0), Reach { from_ms: i64::MIN, edge_ms: NOW }, "nothing of it is stored");
     }
 
     #[test]

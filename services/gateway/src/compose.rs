@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use domain::calendar::Length;
 use domain::catalogue::{Catalogue, SHORT_NAME_MAX, Service};
-use domain::source::ServiceNumber;
+use domain::source::{Log, ServiceNumber};
 use domain::time::{Day, MINUTE_MS, Period};
 use domain::usual;
 use domain::vocabulary::Stage;
@@ -225,7 +225,9 @@ impl Composer<'_> {
     pub fn books_figures(&self) -> Option<figures::Books> {
         let books = self.books?;
         let mut ends: BTreeMap<(u8, u16, u16), u64> = BTreeMap::new();
-        for (source, progress) in self.live.pipeline.sources() {
+        // Retractions are not events: they have books of their own.
+        let is_events = |log: u8| log != Log::Corrections as u8;
+        for (source, progress) in self.live.pipeline.sources().filter(|(source, _)| is_events(source.log as u8)) {
             ends.insert((source.log as u8, source.epoch, source.partition), progress.log_end);
         }
         let mut sums = figures::Books {
@@ -239,7 +241,7 @@ impl Composer<'_> {
             in_flight: 0,
             difference: 0,
         };
-        for row in &books.rows {
+        for row in books.rows.iter().filter(|row| is_events(row.log)) {
             let key = (row.log, row.epoch, row.partition);
             let end = ends.remove(&key).unwrap_or(0).max(row.applied_end);
             sums.received += end;

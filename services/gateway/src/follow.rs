@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::source::Log;
 use runtime::admin::Health;
 use runtime::backoff::Backoff;
 use runtime::shutdown::Shutdown;
@@ -91,8 +92,9 @@ impl Follower {
     async fn cold_start(&self, tail: &Tail) -> Result<i64, Error> {
         self.health.not_ready("starting: asking Kafka where the topics end");
         let bounds = tail.bounds().await?;
-        let ends = tail.event_ends().await?;
-        self.world.live().pipeline.on_partitions(ends.events.len() as u16);
+        let ends = tail.log_ends().await?;
+        let partitions = ends.ends.keys().filter(|(log, _)| *log == Log::Events).count();
+        self.world.live().pipeline.on_partitions(partitions as u16);
         self.health.not_ready("starting: reading the store");
         let from_ms = match self.read_store(&ends).await {
             Some(from_ms) => {
@@ -156,7 +158,7 @@ impl Follower {
                 continue;
             }
             let Ok((_, end)) = tail.bounds().await else { continue };
-            let Ok(ends) = tail.event_ends().await else { continue };
+            let Ok(ends) = tail.log_ends().await else { continue };
             let Some(from_ms) = self.read_store(&ends).await else { continue };
             // What the ledger did not have yet is on the live topic before this end.
             while tail.position() < end {

@@ -14,6 +14,7 @@ use domain::usual;
 use runtime::clickhouse::{Error, Store};
 use runtime::shutdown::Shutdown;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 
 use crate::days::{self, Days};
 use crate::store::Stores;
@@ -22,6 +23,8 @@ use crate::store::Stores;
 const DAY_HOURS: usize = 25;
 /// The past changes by late events only.
 const WEEKS_EVERY: Duration = Duration::from_secs(120);
+/// From a change of the past by a late log until it is read.
+const LATE_AFTER: Duration = Duration::from_secs(10);
 const BOOKS_EVERY: Duration = Duration::from_secs(5);
 const RETRY_EVERY: Duration = Duration::from_secs(5);
 
@@ -73,6 +76,8 @@ pub struct BookRow {
     pub expired: u64,
     /// Append time of the last one, unix milliseconds.
     pub appended_at_ms: i64,
+    /// Events taken out of the figures.
+    pub retracted: u64,
 }
 
 /// The books of all sources.
@@ -131,16 +136,17 @@ impl History {
         books.filter(|books| now_ms - books.as_of_ms < 60_000)
     }
 
-    /// Reads the weekdays and the books again and again until it is time to stop.
-    pub async fn keep(self: Arc<Self>, mut shutdown: Shutdown) {
+    /// Reads the weekdays and the books again and again until it is time to stop; the weekdays soon after a late log has
+    /// changed the past.
+    pub async fn keep(self: Arc<Self>, late: Arc<Notify>, mut shutdown: Shutdown) {
         tokio::select! {
-            () = self.keep_weekdays() => {}
+            () = self.keep_weekdays(&late) => {}
             () = self.keep_books() => {}
             () = shutdown.wait() => {}
         }
     }
 
-    async fn keep_weekdays(&self) {
+    async fn keep_weekdays(&self, late: &Notify) {
         loop {
             let today = Day::at(runtime::clock::now_ms());
             let read = async {
@@ -160,7 +166,12 @@ impl History {
                 }
             };
             let until_midnight = today.next().start_ms() - runtime::clock::now_ms();
-            tokio::time::sleep(wait.min(Duration::from_millis(until_midnight.max(100).cast_unsigned()))).await;
+            let wait = wait.min(Duration::from_millis(until_midnight.max(100).cast_unsigned()));
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                // Not at once: cells are published before they are stored, and many follow each other.
+                () = late.notified() => tokio::time::sleep(LATE_AFTER).await,
+            }
         }
     }
 
@@ -202,7 +213,7 @@ async fn read_weekdays(store: &Store, today: Day, alike: &[Day]) -> Result<Weekd
 
 async fn read_books(store: &Store) -> Result<Vec<BookRow>, Error> {
     let sql = "SELECT toUInt8(log) AS log, epoch, p AS partition, applied_end, recorded, toInt64(difference) AS difference, \
-               accepted, duplicate, conflict, late, invalid, expired, toUnixTimestamp64Milli(appended_at) AS appended_at_ms \
+               accepted, duplicate, conflict, late, invalid, expired, toUnixTimestamp64Milli(appended_at) AS appended_at_ms, retracted \
                FROM {figures}.books ORDER BY log, epoch, p";
     store.rows("reading the books", store.query(sql)).await
 }

@@ -84,7 +84,7 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<()> {
     let router = crate::http::router(Arc::clone(&site.site));
     let serving = tokio::spawn(crate::http::serve(http, router, config.http.clone(), shutdown.clone()));
     let writers = site.writers.start(&until_last);
-    tokio::spawn(Arc::clone(&site.site.history).keep(shutdown.clone()));
+    tokio::spawn(Arc::clone(&site.site.history).keep(site.site.world.late(), shutdown.clone()));
     let follower = Follower {
         world: Arc::clone(&site.site.world),
         stores: site.stores,

@@ -143,7 +143,9 @@ impl Pipeline {
     pub fn at(&self, now_ms: i64, ready: bool) -> Progress {
         let known = self.sources().filter(|(source, _)| source.log == Log::Events).count();
         let complete = known > 0 && self.partitions.is_none_or(|partitions| known >= usize::from(partitions));
-        let watermarks = || self.sources().map(|(_, source)| source.wm_ms);
+        // The late logs wait by their nature, and nothing that happens now comes through them.
+        let events = || self.sources().filter(|(source, _)| source.log == Log::Events);
+        let watermarks = || events().map(|(_, source)| source.wm_ms);
         let all_known = complete && watermarks().all(|wm| wm.is_some());
         let wm_ms = if all_known { watermarks().flatten().min() } else { None };
         let behind_ms = wm_ms.map(|wm| (now_ms - wm).max(0));
@@ -253,6 +255,15 @@ mod tests {
         let progress = pipeline.sources().next().unwrap().1;
         assert_eq!((progress.applied_end, progress.log_end), (50, 50));
         assert_eq!(progress.appended_at_ms, Some(NOW - 1_000));
+    }
+
+    #[test]
+    fn a_late_log_that_waits_leaves_the_figures_of_now_current() {
+        let mut pipeline = pipeline(&[(pack(0, 9, 9, NOW), NOW)]);
+        let mut late = pack(0, 1, 500, NOW - 900_000);
+        late.source.log = Log::Backfill;
+        pipeline.on_pack(&late, NOW - 60_000);
+        assert_eq!(pipeline.at(NOW, true).state, State::Ok);
     }
 
     #[test]

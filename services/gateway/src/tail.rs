@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use domain::source::Log;
 use rdkafka::consumer::{Consumer as _, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
@@ -117,23 +118,26 @@ impl Tail {
         .await
     }
 
-    /// Where the events topic ends.
+    /// Where the logs end.
     ///
     /// # Errors
     /// Kafka.
-    pub async fn event_ends(&self) -> Result<Ends, Error> {
-        self.blocking("asking where the events topic ends", |consumer, topics| {
+    pub async fn log_ends(&self) -> Result<Ends, Error> {
+        self.blocking("asking where the logs end", |consumer, topics| {
             let asked_at_ms = runtime::clock::now_ms();
-            let metadata = consumer.fetch_metadata(Some(&topics.events), PATIENCE)?;
-            let mut events = BTreeMap::new();
-            for partition in metadata.topics().iter().flat_map(rdkafka::metadata::MetadataTopic::partitions) {
-                let (_, end) = consumer.fetch_watermarks(&topics.events, partition.id(), PATIENCE)?;
-                events.insert(partition.id() as u16, end.max(0).cast_unsigned());
+            let mut ends = BTreeMap::new();
+            for log in Log::ALL {
+                let topic = topics.of(log);
+                let metadata = consumer.fetch_metadata(Some(topic), PATIENCE)?;
+                for partition in metadata.topics().iter().flat_map(rdkafka::metadata::MetadataTopic::partitions) {
+                    let (_, end) = consumer.fetch_watermarks(topic, partition.id(), PATIENCE)?;
+                    ends.insert((log, partition.id() as u16), end.max(0).cast_unsigned());
+                }
             }
-            if events.is_empty() {
+            if !ends.keys().any(|(log, _)| *log == Log::Events) {
                 return Err(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition));
             }
-            Ok(Ends { asked_at_ms, events })
+            Ok(Ends { asked_at_ms, ends })
         })
         .await
     }

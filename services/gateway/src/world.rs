@@ -4,13 +4,14 @@
 //! Invariant: the lock is never held across a wait. It never does IO; whoever calls gives the clock.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use domain::catalogue::Catalogue;
 use domain::cell::{CellKey, Measures};
-use domain::source::{ServiceNumber, Source};
+use domain::source::{Log, ServiceNumber, Source};
 use domain::time::{DAY_MS, HOUR_MS, Period};
 use proto::Pack;
+use tokio::sync::Notify;
 
 use crate::fold::{Fold, Sum};
 use crate::progress::{Pipeline, Progress};
@@ -57,6 +58,8 @@ pub struct World {
     pub catalogue: Catalogue,
     fixed_tiles: Vec<ServiceNumber>,
     live: Mutex<Live>,
+    /// Told when a late log has changed the past.
+    late: Arc<Notify>,
 }
 
 impl World {
@@ -75,9 +78,15 @@ impl World {
             tiles_hour: 0,
             receipts: VecDeque::new(),
         };
-        let world = Self { catalogue, fixed_tiles, live: Mutex::new(live) };
+        let world = Self { catalogue, fixed_tiles, live: Mutex::new(live), late: Arc::default() };
         world.look(now_ms);
         world
+    }
+
+    /// Is told when a late log has changed the past.
+    #[must_use]
+    pub fn late(&self) -> Arc<Notify> {
+        Arc::clone(&self.late)
     }
 
     /// The present state.
@@ -91,6 +100,9 @@ impl World {
         live.pipeline.on_pack(pack, at_ms);
         if pack.cells.is_empty() {
             return;
+        }
+        if pack.source.log != Log::Events {
+            self.late.notify_one();
         }
         let heard_ms = if pack.received_at_ms > 0 { pack.received_at_ms.min(at_ms) } else { at_ms };
         let rose =
@@ -189,7 +201,6 @@ impl Live {
 mod tests {
     use super::*;
     use domain::cell::{Counts, Slice};
-    use domain::source::Log;
     use domain::time::MINUTE_MS;
 
     const NOW: i64 = 1_795_530_720_000;

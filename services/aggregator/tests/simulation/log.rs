@@ -14,7 +14,7 @@ use rand::rngs::StdRng;
 pub(crate) const SOURCE: Source = Source { log: Log::Events, epoch: 4, partition: 2 };
 const RECORDS: usize = 140;
 /// 2026-10-24, the day before the clocks go back.
-const BEGIN_MS: i64 = 1_792_800_000_000;
+pub(crate) const BEGIN_MS: i64 = 1_792_800_000_000;
 
 /// Short ones, so that a log of a few hours reaches all of them.
 pub(crate) fn rules() -> Rules {
@@ -84,7 +84,8 @@ fn again(rng: &mut StdRng, sent: &[(Event, Stamp)]) -> (Event, Stamp) {
     copy
 }
 
-fn fresh(rng: &mut StdRng, appended_at_ms: i64, offset: u64) -> (Event, Stamp) {
+/// An event that was never sent before.
+pub(crate) fn fresh(rng: &mut StdRng, appended_at_ms: i64, offset: u64) -> (Event, Stamp) {
     let age_ms = match rng.random_range(0..10) {
         0 => rng.random_range(-70_000..0),
         1 => rng.random_range(0..4 * HOUR_MS),

@@ -4,6 +4,7 @@
 //! `SIMULATION_SCHEDULES=1000000 cargo test --release -p aggregator --test simulation` runs more of them,
 //! `SIMULATION_SEED=n` a single one.
 
+mod late;
 mod log;
 mod truth;
 mod worker;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use aggregator::counter::{Cell, Record};
 use domain::cell::{CellKey, Measures, Slice, slices_of};
+use domain::event::Body;
 use domain::outcome::Outcome;
 use domain::source::{ServiceNumber, partition_of};
 use domain::time::Period;
@@ -12,7 +13,7 @@ use crate::log::{SOURCE, rules};
 use crate::world::World;
 
 /// The outcome of every record.
-fn outcomes(log: &[Record]) -> Vec<Outcome> {
+pub(crate) fn outcomes(log: &[Record]) -> Vec<Outcome> {
     let mut outcomes: Vec<Outcome> = Vec::new();
     for record in log {
         let outcome = judge(log, &outcomes, record);
@@ -27,6 +28,9 @@ fn judge(log: &[Record], before: &[Outcome], record: &Record) -> Outcome {
     let home = partition_of(event.service, event.id, rules.spread(event.service), rules.partitions);
     if stamp.epoch != SOURCE.epoch {
         return Outcome::WrongEpoch;
+    }
+    if event.body == Body::Retraction {
+        return Outcome::Undecodable;
     }
     if home != SOURCE.partition {
         return Outcome::Misrouted;

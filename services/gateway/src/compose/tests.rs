@@ -226,6 +226,7 @@ fn the_books_add_up_with_what_the_log_holds_beyond_them() {
         invalid: 2,
         expired: 0,
         appended_at_ms: NOW,
+        retracted: 0,
     };
     let books = Books { as_of_ms: NOW, rows: vec![row] };
     let sums = with(&world, &Weekdays::default(), Some(&books), |c| c.books_figures()).unwrap();

@@ -1,0 +1,291 @@
+//! One round over all sources of a late log: settle → look up → decide → read cells → count → write.
+//!
+//! Invariant: nothing is counted before everything that the round needs was read, and the next round begins when this one
+//! is in the store. A round that fails before it counts leaves everything as it was.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use domain::source::{Log, Source};
+use rdkafka::error::KafkaError;
+use runtime::clickhouse::Store;
+use runtime::clock::now_ms;
+
+use super::decide::others;
+use super::lookup;
+use super::settled::Settled;
+use super::source::{Ask, Decided, Late};
+use crate::consumer::Bounds;
+use crate::counter::{Counter, Resident, Resume};
+use crate::ids::Ids;
+use crate::live::{Progress, Publisher, packs};
+use crate::metrics::Metrics;
+use crate::raw::Raw;
+use crate::store;
+use crate::writer::{self, Flush, Stall};
+
+/// Why a round could not be done.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    #[error("asking for the bounds of a log: {0}")]
+    Kafka(#[from] KafkaError),
+    #[error(transparent)]
+    Counter(#[from] crate::counter::Error),
+    #[error("{0}")]
+    Stop(String),
+}
+
+impl From<runtime::clickhouse::Error> for Error {
+    fn from(error: runtime::clickhouse::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl Error {
+    pub(super) fn is_retryable(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_retryable(),
+            Self::Kafka(_) => true,
+            Self::Counter(_) | Self::Stop(_) => false,
+        }
+    }
+}
+
+/// Records of one round, in all.
+const ROUND_MAX: usize = 60_000;
+/// With more cells than this in memory they are forgotten after the round.
+const CELLS_MAX: usize = 200_000;
+
+/// Everything that a round works with.
+pub(super) struct Rounds {
+    pub(super) log: Log,
+    pub(super) epoch: u16,
+    pub(super) skew_ms: i64,
+    pub(super) store: Store,
+    /// Of the log itself.
+    pub(super) own: Arc<Bounds>,
+    /// Of the logs that it waits for.
+    pub(super) others: Vec<(Log, Arc<Bounds>)>,
+    pub(super) publisher: Publisher,
+    pub(super) stall: Stall,
+    pub(super) metrics: Metrics,
+    pub(super) sources: BTreeMap<u16, Late>,
+    settled: BTreeMap<Source, Settled>,
+    spare: Raw,
+}
+
+/// Where a source begins, and where its log ended.
+pub(super) struct Begin {
+    pub(super) partition: u16,
+    pub(super) offset: u64,
+    pub(super) log_end: u64,
+}
+
+impl Rounds {
+    #[allow(clippy::too_many_arguments, reason = "a constructor of a plain bundle")]
+    pub(super) fn new(
+        (log, epoch): (Log, u16),
+        skew_ms: i64,
+        store: Store,
+        own: Arc<Bounds>,
+        others: Vec<(Log, Arc<Bounds>)>,
+        publisher: Publisher,
+        stall: Stall,
+        metrics: Metrics,
+    ) -> Self {
+        let (sources, settled, spare) = (BTreeMap::new(), BTreeMap::new(), Raw::default());
+        Self { log, epoch, skew_ms, store, own, others, publisher, stall, metrics, sources, settled, spare }
+    }
+
+    fn source(&self, log: Log, partition: u16) -> Source {
+        Source { log, epoch: self.epoch, partition }
+    }
+
+    /// Reads the state of a partition: its books, then the bounds of its log.
+    pub(super) async fn take_up(&mut self, partition: u16) -> Result<Begin, Error> {
+        let source = self.source(self.log, partition);
+        let book = store::book(&self.store, source).await?;
+        let ledger = store::ledger(&self.store, source).await?;
+        let (low, high) = bounds(&self.own, partition).await?;
+        let start = ledger.applied_end;
+        // Old cells are what it is all about: none is kept, all are asked for. Without a ledger there is none to ask for.
+        let resident = if start == 0 { Resident::ALL } else { Resident::NONE };
+        let resume = Resume { ledger, start, ids: Ids::default(), cells: Vec::new(), resident };
+        let mut late = Late::new(Counter::new(source, book, resume));
+        if high < start {
+            return Err(Error::Stop(format!(
+                "{source}: the log ends at {high} but the ledger has applied {start} records. The topic was re-created or \
+                 cut: give it a new epoch in the rules, or restore it"
+            )));
+        }
+        if low > start {
+            tracing::error!(%source, lost = low - start, "the log no longer has these records: expired");
+            self.metrics.expired.inc_by(low - start);
+            late.expire(low);
+        }
+        let offset = late.counter().next();
+        tracing::info!(%source, offset, log_end = high, "counting");
+        self.sources.insert(partition, late);
+        Ok(Begin { partition, offset, log_end: high })
+    }
+
+    /// Decides, counts and writes what can be decided now; returns the ends that may be committed.
+    pub(super) async fn round(&mut self) -> Result<Vec<(u16, u64)>, Error> {
+        if self.sources.values().all(|late| late.waiting() == 0) {
+            return Ok(Vec::new());
+        }
+        let through = self.settle().await?;
+        let (mut ready, mut asks, mut room) = (Vec::new(), Vec::new(), ROUND_MAX);
+        for (partition, late) in &self.sources {
+            let settled_ms = through.get(partition).copied().unwrap_or(i64::MIN);
+            let n = late.ready(settled_ms, room)?;
+            if n > 0 {
+                room -= n;
+                ready.push((*partition, n));
+                asks.push((*partition, late.ask(n)?));
+            }
+        }
+        let decided = self.decide(&ready, &asks).await?;
+        if !decided.is_empty() {
+            self.count(decided)?;
+        }
+        self.write().await
+    }
+
+    /// Asks where the other logs end and how far their ledgers reach; for each partition the instant through which they
+    /// are settled.
+    async fn settle(&mut self) -> Result<BTreeMap<u16, i64>, Error> {
+        let partitions: Vec<u16> =
+            self.sources.iter().filter(|(_, late)| late.waiting() > 0).map(|(partition, _)| *partition).collect();
+        self.read_ledgers().await?;
+        let mut has_asked = false;
+        for partition in partitions.iter().copied() {
+            let late = &self.sources[&partition];
+            // What was settled before is enough for an old backfill; a retraction is always news.
+            if late.ready(self.through_ms(partition), ROUND_MAX)? == late.waiting().min(ROUND_MAX) {
+                continue;
+            }
+            for (log, of) in self.others.clone() {
+                let asked_at_ms = now_ms();
+                let (_, end) = bounds(&of, partition).await?;
+                self.settled.entry(self.source(log, partition)).or_default().asked(asked_at_ms, end);
+                has_asked = true;
+            }
+        }
+        if has_asked {
+            self.read_ledgers().await?;
+        }
+        Ok(partitions.into_iter().map(|partition| (partition, self.through_ms(partition))).collect())
+    }
+
+    async fn read_ledgers(&mut self) -> Result<(), Error> {
+        for (source, applied_end) in store::applied_ends(&self.store, self.epoch).await? {
+            self.settled.entry(source).or_default().applied(applied_end);
+        }
+        Ok(())
+    }
+
+    /// The instant through which all logs are settled that a partition waits for.
+    fn through_ms(&self, partition: u16) -> i64 {
+        let of = |log: &Log| {
+            let settled = self.settled.get(&self.source(*log, partition));
+            settled.map_or(i64::MIN, |settled| settled.through_ms(self.skew_ms))
+        };
+        others(self.log).iter().map(of).min().unwrap_or(i64::MIN)
+    }
+
+    async fn decide(&mut self, ready: &[(u16, usize)], asks: &[(u16, Ask)]) -> Result<Vec<(u16, Decided)>, Error> {
+        let Some((first, _)) = ready.first() else { return Ok(Vec::new()) };
+        let rules = {
+            let counter = self.sources[first].counter();
+            counter.rules_at(counter.next())?.clone()
+        };
+        let mut found = lookup::found(&self.store, (self.log, self.epoch), &rules, asks).await?;
+        let mut decided = Vec::new();
+        for (partition, n) in ready {
+            let late = self.sources.get_mut(partition).expect("it was there when it was ready");
+            let outcomes = late.decide(*n, &mut found)?;
+            let needs = late.needs(&outcomes)?;
+            if !needs.is_empty() {
+                let cells = store::cells(&self.store, late.source(), &needs).await?;
+                late.install(cells, &needs);
+            }
+            decided.push((*partition, outcomes));
+        }
+        Ok(decided)
+    }
+
+    fn count(&mut self, decided: Vec<(u16, Decided)>) -> Result<(), Error> {
+        let metrics = self.metrics.clone();
+        for (partition, outcomes) in decided {
+            if let Some(late) = self.sources.get_mut(&partition) {
+                late.count(outcomes, &mut self.spare, &mut |outcome| metrics.record(outcome, 1))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Publishes what changed and brings it into the store, in the one order.
+    async fn write(&mut self) -> Result<Vec<(u16, u64)>, Error> {
+        let mut flush =
+            Flush { raw: std::mem::take(&mut self.spare), cells: Vec::new(), ledgers: Vec::new(), packs: 0 };
+        for late in self.sources.values_mut() {
+            let source = late.source();
+            let ledger = late.counter().ledger().clone();
+            let changed = late.take_changed();
+            let progress = Progress {
+                published_end: ledger.applied_end,
+                applied_end: ledger.applied_end,
+                log_end: late.follows().max(ledger.applied_end),
+                appended_at_ms: ledger.appended_at_ms,
+                received_at_ms: 0,
+            };
+            let Some(dirty) = late.take_dirty() else { continue };
+            flush.packs = self.publisher.publish(packs(source, progress, "", changed));
+            flush.cells.extend(dirty.into_iter().map(|cell| (source, cell)));
+            flush.ledgers.push((source, ledger));
+        }
+        if flush.ledgers.is_empty() {
+            return Ok(Vec::new());
+        }
+        while self.publisher.is_full() {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            self.publisher.publish([]);
+        }
+        let acked = self.publisher.acked();
+        let ends = writer::write(&self.store, &acked, &self.stall, &self.metrics, &mut flush).await;
+        self.spare = flush.raw;
+        if self.sources.values().map(|late| late.counter().sizes().0).sum::<usize>() > CELLS_MAX {
+            self.sources.values_mut().for_each(Late::evict);
+        }
+        Ok(ends.into_iter().map(|(source, end)| (source.partition, end)).collect())
+    }
+
+    /// Tells the gateways how far each source has come.
+    pub(super) fn beat(&mut self, log_end: impl Fn(u16) -> u64) {
+        let mut behind = 0;
+        for (partition, late) in &self.sources {
+            let (ledger, next) = (late.counter().ledger(), late.counter().next());
+            let log_end = log_end(*partition).max(late.follows()).max(next);
+            behind += log_end - next;
+            let progress = Progress {
+                published_end: next,
+                applied_end: next,
+                log_end,
+                appended_at_ms: ledger.appended_at_ms,
+                received_at_ms: 0,
+            };
+            self.publisher.publish(packs(late.source(), progress, &self.stall.reason(), Vec::new()));
+        }
+        self.metrics.late_lag(self.log, behind);
+    }
+}
+
+/// Asks on a thread where waiting is no harm.
+async fn bounds(of: &Arc<Bounds>, partition: u16) -> Result<(u64, u64), KafkaError> {
+    let of = Arc::clone(of);
+    let asked = tokio::task::spawn_blocking(move || of.of(partition)).await;
+    asked.expect("asking for bounds does not panic")
+}

@@ -1,0 +1,148 @@
+//! The loop of a late log: change of owner → fetch → round → commit. It reads on while a round is under way, and a
+//! failed round is done again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use domain::source::Log;
+use runtime::backoff::Backoff;
+use runtime::clickhouse::Store;
+use runtime::shutdown::Shutdown;
+use tokio::time::{Instant, sleep};
+
+use super::decide::others;
+use super::poller::Poller;
+use super::round::{Begin, Error, Rounds};
+use crate::config::Config;
+use crate::consumer::{Bounds, Change};
+use crate::live::Publisher;
+use crate::metrics::Metrics;
+use crate::writer::Stall;
+
+/// Everything a loop is wired to.
+#[derive(Clone)]
+pub struct Wiring {
+    /// Configuration.
+    pub config: Config,
+    /// Generation of the topics.
+    pub epoch: u16,
+    /// The store.
+    pub store: Store,
+    /// Metrics.
+    pub metrics: Metrics,
+}
+
+/// Records of a source between the consumer and the outcome.
+const WAITING_MAX: usize = 40_000;
+/// Between two looks at the consumer.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Between two rounds when there is nothing to decide.
+const IDLE: Duration = Duration::from_millis(200);
+/// Between two beats.
+const BEAT_EVERY: Duration = Duration::from_secs(1);
+/// The longest that a stop waits for a round.
+const LAST_ROUND: Duration = Duration::from_secs(10);
+
+/// What one turn of the loop has done: sources that begin, and the ends that may be committed.
+struct Turn {
+    begins: Vec<Begin>,
+    ends: Result<Vec<(u16, u64)>, Error>,
+}
+
+/// Counts one late log until told to stop.
+///
+/// # Errors
+/// What needs a person: rules that are not known, a log that is shorter than its ledger.
+pub async fn run(log: Log, wiring: Wiring, mut shutdown: Shutdown) -> anyhow::Result<()> {
+    let Wiring { config, epoch, store, metrics } = wiring;
+    let bounds = |log: Log| anyhow::Ok(Arc::new(Bounds::new(&config.kafka, config.topics.of(log))?));
+    let waits_for = others(log).iter().map(|log| anyhow::Ok((*log, bounds(*log)?))).collect::<Result<Vec<_>, _>>()?;
+    let publisher = Publisher::new(&config.kafka, &config.topics.live).context("live producer")?;
+    let skew_ms = i64::from(config.late.skew_ms);
+    let stall = Stall::default();
+    let own = bounds(log)?;
+    let mut rounds = Rounds::new((log, epoch), skew_ms, store, own, waits_for, publisher, stall, metrics);
+    let mut poller = Poller::join(&config, log).context("consumer")?;
+    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(3));
+    let mut beaten = Instant::now();
+    let mut taken_up: Vec<u16> = Vec::new();
+    while !shutdown.is_stopping() {
+        poller.gather()?;
+        for change in poller.take_changes() {
+            match change {
+                Change::Assigned(partitions) => taken_up.extend(partitions),
+                Change::Revoked(partitions) => {
+                    taken_up.retain(|partition| !partitions.contains(partition));
+                    rounds.sources.retain(|partition, _| !partitions.contains(partition));
+                }
+            }
+        }
+        taken_up.extend(take_in(&mut poller, &mut rounds));
+        let stop = async {
+            shutdown.wait().await;
+            sleep(LAST_ROUND).await;
+        };
+        let turn = turn(&mut rounds, &mut taken_up);
+        tokio::pin!(turn, stop);
+        let Turn { begins, ends } = loop {
+            tokio::select! {
+                biased;
+                turn = &mut turn => break turn,
+                () = &mut stop => return Ok(()),
+                () = sleep(LOOK_EVERY) => poller.gather()?,
+            }
+        };
+        for Begin { partition, offset, log_end } in begins {
+            poller.begin(partition, offset, log_end);
+        }
+        match ends {
+            Ok(ends) => {
+                backoff.reset();
+                poller.commit(&ends);
+                if ends.is_empty() {
+                    sleep(IDLE).await;
+                }
+            }
+            Err(error) if error.is_retryable() => {
+                tracing::warn!(log = log.name(), %error, "a round failed; trying again");
+                sleep(backoff.next_wait()).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        if beaten.elapsed() >= BEAT_EVERY {
+            beaten = Instant::now();
+            rounds.beat(|partition| poller.log_end(partition));
+        }
+    }
+    Ok(())
+}
+
+/// Hands what has come to the sources; returns those in which a record is missing.
+fn take_in(poller: &mut Poller, rounds: &mut Rounds) -> Vec<u16> {
+    let mut gaps = Vec::new();
+    for (partition, late) in &mut rounds.sources {
+        let room = WAITING_MAX.saturating_sub(late.waiting());
+        for fetched in poller.take(*partition, room) {
+            if !late.offer(fetched) {
+                tracing::warn!(source = %late.source(), "a record is missing; the partition is taken up anew");
+                gaps.push(*partition);
+                break;
+            }
+        }
+    }
+    gaps
+}
+
+/// Takes up what is new, then does a round.
+async fn turn(rounds: &mut Rounds, taken_up: &mut Vec<u16>) -> Turn {
+    let mut begins = Vec::new();
+    while let Some(partition) = taken_up.last().copied() {
+        match rounds.take_up(partition).await {
+            Ok(begin) => begins.push(begin),
+            Err(error) => return Turn { begins, ends: Err(error) },
+        }
+        taken_up.pop();
+    }
+    Turn { begins, ends: rounds.round().await }
+}

@@ -1,0 +1,83 @@
+//! The three logs together: events, backfill and corrections, each with its own worker, over one store; kills, zombies,
+//! rewinds and restored backups between any two visible effects, and clocks that differ.
+
+mod logs;
+mod truth;
+mod worker;
+mod world;
+
+use domain::source::Log;
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use worker::{Fault, Worker};
+use world::World;
+
+/// Schedules in the suite.
+const SCHEDULES: u64 = 4_000;
+/// Within so many schedules each deliberate mistake must be caught.
+const MISTAKE_SCHEDULES: u64 = 4_000;
+/// Seeds that once failed, with what was wrong then.
+const PINNED: [u64; 0] = [];
+/// No schedule needs more turns; one that does is stuck.
+const TURNS_MAX: u32 = 200_000;
+
+#[test]
+fn late_logs_end_with_the_truth_everywhere() {
+    if let Ok(seed) = std::env::var("SIMULATION_LATE_SEED") {
+        run(seed.parse().expect("SIMULATION_LATE_SEED is a number"), Fault::None);
+        return;
+    }
+    let schedules = std::env::var("SIMULATION_LATE_SCHEDULES").map_or(SCHEDULES, |n| n.parse().expect("a number"));
+    let is_wrong = |seed: &u64| std::panic::catch_unwind(|| run(*seed, Fault::None)).is_err();
+    let wrong: Vec<_> = PINNED.into_iter().chain(0..schedules).filter(is_wrong).collect();
+    assert!(wrong.is_empty(), "wrong schedules, to be pinned: {wrong:?}");
+}
+
+#[test]
+fn every_mistake_of_a_late_log_is_caught() {
+    let quiet = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let caught = |fault| (0..MISTAKE_SCHEDULES).find(|seed| std::panic::catch_unwind(|| run(*seed, fault)).is_err());
+    let seeds: Vec<_> = Fault::ALL.into_iter().map(|fault| (fault, caught(fault))).collect();
+    std::panic::set_hook(quiet);
+    println!("each mistake with the first seed that catches it: {seeds:?}");
+    let missed: Vec<_> = seeds.iter().filter(|(_, seed)| seed.is_none()).collect();
+    assert!(missed.is_empty(), "not caught: {missed:?}");
+}
+
+/// Runs one schedule and checks its end.
+fn run(seed: u64, fault: Fault) {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut world = World::new(logs::make(&mut rng));
+    let born = |log| Worker::new(log, 0, fault);
+    let mut owners = Log::ALL.map(born);
+    let mut zombies: Vec<Worker> = Vec::new();
+    let mut turns = 0;
+    while !world.is_over() || owners.iter().any(|owner| !owner.is_idle(&world)) {
+        turns += 1;
+        assert!(turns < TURNS_MAX, "seed {seed} is stuck");
+        world.pass(&mut rng);
+        let at = rng.random_range(0..3);
+        match rng.random_range(0..1_000) {
+            0..=14 => owners[at] = born(Log::ALL[at]),
+            15..=24 => zombies.push(std::mem::replace(&mut owners[at], born(Log::ALL[at]))),
+            25..=29 => owners[at] = Worker::new(Log::ALL[at], rng.random_range(0..30), fault),
+            30..=31 => {
+                // A backup is restored, with every aggregator stopped.
+                world.restore();
+                owners = Log::ALL.map(born);
+                zombies.clear();
+            }
+            32..=37 => world.backup(),
+            _ => owners[at].turn(&mut world, &mut rng),
+        }
+        if !zombies.is_empty() && rng.random_bool(0.4) {
+            let at = rng.random_range(0..zombies.len());
+            zombies[at].turn(&mut world, &mut rng);
+            if rng.random_bool(0.02) {
+                zombies.swap_remove(at);
+            }
+        }
+    }
+    truth::check(&world, seed);
+}
