@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::consumer::{Bounds, Change};
 use crate::live::Publisher;
 use crate::metrics::Metrics;
+use crate::pipeline::Stopped;
 use crate::writer::Stall;
 
 /// Everything a loop is wired to.
@@ -79,19 +80,9 @@ pub async fn run(log: Log, wiring: Wiring, mut shutdown: Shutdown) -> anyhow::Re
             }
         }
         taken_up.extend(take_in(&mut poller, &mut rounds));
-        let stop = async {
-            shutdown.wait().await;
-            sleep(LAST_ROUND).await;
-        };
-        let turn = turn(&mut rounds, &mut taken_up);
-        tokio::pin!(turn, stop);
-        let Turn { begins, ends } = loop {
-            tokio::select! {
-                biased;
-                turn = &mut turn => break turn,
-                () = &mut stop => return Ok(()),
-                () = sleep(LOOK_EVERY) => poller.gather()?,
-            }
+        let Some(Turn { begins, ends }) = beside(turn(&mut rounds, &mut taken_up), &mut poller, &mut shutdown).await?
+        else {
+            return Ok(());
         };
         for Begin { partition, offset, log_end } in begins {
             poller.begin(partition, offset, log_end);
@@ -145,4 +136,25 @@ async fn turn(rounds: &mut Rounds, taken_up: &mut Vec<u16>) -> Turn {
         taken_up.pop();
     }
     Turn { begins, ends: rounds.round().await }
+}
+
+/// Reads on while a turn is under way. `None` if it is time to stop and the turn takes too long.
+async fn beside(
+    turn: impl Future<Output = Turn>,
+    poller: &mut Poller,
+    shutdown: &mut Shutdown,
+) -> Result<Option<Turn>, Stopped> {
+    let stop = async {
+        shutdown.wait().await;
+        sleep(LAST_ROUND).await;
+    };
+    tokio::pin!(turn, stop);
+    loop {
+        tokio::select! {
+            biased;
+            turn = &mut turn => return Ok(Some(turn)),
+            () = &mut stop => return Ok(None),
+            () = sleep(LOOK_EVERY) => poller.gather()?,
+        }
+    }
 }
