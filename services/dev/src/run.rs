@@ -75,6 +75,9 @@ pub fn run(plan: &Plan) -> Result<()> {
         say("starting simulator");
         plan.mark_simulated()?;
         services.push(Service::spawn("simulator", &pairs(&environment), &logs)?);
+        if !plan.data.join("history.json").exists() {
+            say("sending eight weeks of history in the background, once: progress in logs/simulator.log");
+        }
     }
     let addresses = addresses(plan, &services, &mut servers);
     print(&addresses, &demo::sample(&tokens, services[0].grpc()));
@@ -108,6 +111,7 @@ pub fn clean_data(data: &Path) -> Result<()> {
         "departments.toml",
         "tokens.toml",
         "simulated",
+        "history.json",
     ]) {
         let path = data.join(name);
         let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };

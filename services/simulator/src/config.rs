@@ -30,6 +30,8 @@ pub struct Config {
     pub batch: Batch,
     /// What is sent twice.
     pub repeat: Repeat,
+    /// What happened before the first run.
+    pub history: History,
     /// What happens when there is no answer.
     pub retry: Retry,
     /// When it ends.
@@ -144,6 +146,20 @@ pub struct Repeat {
     pub pending_max: usize,
 }
 
+/// `[history]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct History {
+    /// Where it is written down what was sent; absent = no history.
+    pub file: Option<PathBuf>,
+    /// How far back.
+    pub weeks: u32,
+    /// More events than this are not sent.
+    pub events_max: u64,
+    /// How fast, at most.
+    pub events_per_second_max: f64,
+}
+
 /// `[retry]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -204,6 +220,8 @@ impl Config {
         let rate = [self.rate.events_per_second, self.rate.speed];
         ensure!(rate.iter().all(|n| *n >= 0.0 && n.is_finite()), "rates are numbers of at least 0");
         ensure!(self.rate.catch_up_ms > 0, "rate.catch_up_ms is at least 1");
+        ensure!(self.history.weeks <= 50, "history.weeks is at most 50");
+        ensure!(self.history.events_per_second_max >= 1.0, "history.events_per_second_max is at least 1");
         ensure!(self.events.age_ms_max >= 0, "events.age_ms_max is at least 0");
         ensure!(self.events.views_per_visit >= 1.0, "events.views_per_visit is at least 1");
         if let Some(run_id) = &self.events.run_id {

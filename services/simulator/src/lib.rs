@@ -1,6 +1,6 @@
 //! Departments that never sleep: draws what the real services would report and sends it through the public contract.
 //!
-//! Invariant: everything but `sender`, `generator`, `truth`, `tokens` and this file is pure. Volumes, owners, take-up
+//! Invariant: everything but `sender`, `generator`, `history`, `truth`, `tokens` and this file is pure. Volumes, owners, take-up
 //! and pages are real; everything else is made up and must be shown as simulated.
 //!
 #![doc = include_str!("../README.md")]
@@ -21,6 +21,7 @@ pub mod tokens;
 pub mod truth;
 
 mod generator;
+mod history;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -32,15 +33,18 @@ use prometheus_client::registry::Registry;
 use runtime::admin::Health;
 use runtime::shutdown::Shutdown;
 use runtime::telemetry::Listening;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 pub use config::Config;
 pub use report::Report;
 
 use crate::draw::{Draw, Manner};
 use crate::generator::Generator;
+use crate::history::History;
 use crate::metrics::Metrics;
 use crate::plan::{Assumptions, Plan};
-use crate::sender::Books;
+use crate::sender::{Books, Phase, Sender};
 use crate::tokens::Lane;
 use crate::truth::Truth;
 
@@ -82,9 +86,12 @@ pub async fn drive(config: &Config, metrics: Metrics, health: Health, shutdown: 
         noted: config.events.noted_share,
         views_per_visit: config.events.views_per_visit,
     };
+    let past = history(config, &plan, &lanes, &metrics)?;
     let tally = Arc::default();
     let books = Books { tally: Arc::clone(&tally), truth: truth.clone(), metrics, health };
     Generator::new(config, Draw::new(plan, manner), &lanes, books)?.run(shutdown).await;
+    // What is not written down as sent is sent again by the next run, and counts once.
+    past.abort();
     if let Some(truth) = truth {
         truth.flush().context("cannot write the list of accepted events")?;
     }
@@ -94,6 +101,21 @@ pub async fn drive(config: &Config, metrics: Metrics, health: Health, shutdown: 
         std::fs::write(path, json + "\n").with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(report)
+}
+
+/// Begins to send the weeks before the first run, if that is wanted and was not done before. It has books of its own: the
+/// report is about the live traffic.
+fn history(config: &Config, plan: &Plan, lanes: &[Lane], metrics: &Metrics) -> anyhow::Result<JoinHandle<()>> {
+    let (phase, watched) = watch::channel(Phase::Running);
+    let books = Books { tally: Arc::default(), truth: None, metrics: metrics.clone(), health: Health::default() };
+    let sender = Arc::new(Sender::new(config, lanes, books, watched)?);
+    let history = History { config: config.clone(), plan: plan.clone(), sender };
+    Ok(tokio::spawn(async move {
+        if let Err(error) = history.run().await {
+            tracing::error!("history: {error:#}");
+        }
+        drop(phase);
+    }))
 }
 
 /// What the configured departments would report.

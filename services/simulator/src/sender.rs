@@ -3,12 +3,16 @@
 //! Invariant: an event keeps its id and content through every retry and repeat; the batches on the way never exceed
 //! their bound; an event is counted once as accepted, rejected or unresolved. It never draws an event.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use proto::v1;
+use proto::v1::backfill_client::BackfillClient;
+use proto::v1::backfill_request::Part;
+use proto::v1::backfill_response::Answer;
 use proto::v1::collector_client::CollectorClient;
 use runtime::admin::Health;
 use runtime::backoff::Backoff;
@@ -24,6 +28,9 @@ use crate::metrics::{Metrics, Outcome};
 use crate::report::Tally;
 use crate::tokens::Lane;
 use crate::truth::Truth;
+
+/// Events of a chunk of a backfill.
+const CHUNK: usize = 1_000;
 
 /// Why the sender cannot begin or go on.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +73,7 @@ pub struct Repeat {
 #[derive(Debug)]
 pub struct Sender {
     clients: Vec<CollectorClient<Channel>>,
+    late: BackfillClient<Channel>,
     turn: AtomicUsize,
     authorizations: Vec<MetadataValue<Ascii>>,
     permits: Arc<Semaphore>,
@@ -113,6 +121,7 @@ impl Sender {
             Ok(value)
         };
         Ok(Self {
+            late: BackfillClient::new(endpoint.connect_lazy()).max_decoding_message_size(16 << 20),
             clients: (0..config.collector.connections).map(client).collect(),
             turn: AtomicUsize::new(0),
             authorizations: lanes.iter().map(authorization).collect::<Result<_, Error>>()?,
@@ -163,6 +172,69 @@ impl Sender {
         });
         self.metrics.count(Outcome::repeated, events);
         self.until_answered(batch.lane, accepted, true).await;
+    }
+
+    /// Publishes events until each has an answer.
+    pub async fn publish_all(&self, lane: usize, events: Vec<v1::Event>) {
+        let _permit = self.permit().await;
+        self.until_answered(lane, events, false).await;
+    }
+
+    /// Sends events by backfill under a name, until each has an answer.
+    pub async fn backfill_all(&self, lane: usize, batch: &str, (from_ms, to_ms): (i64, i64), events: Vec<v1::Event>) {
+        let mut backoff = Backoff::new(self.first_wait, self.longest_wait);
+        let mut left: BTreeMap<u64, Vec<v1::Event>> =
+            (0..).zip(events.chunks(CHUNK)).map(|(chunk, events)| (chunk, events.to_vec())).collect();
+        while !left.is_empty() {
+            let expected_events = left.values().map(|events| events.len() as u64).sum();
+            let batch = batch.to_owned();
+            let manifest = v1::Manifest { batch, expected_events, from_ms, to_ms, dry_run: false };
+            let before = left.len();
+            if let Err(status) = self.backfill(lane, manifest, &mut left).await {
+                if !answer::is_retryable(status.code()) {
+                    tracing::error!(code = ?status.code(), message = status.message(), "the collector refuses a backfill");
+                    return self.refuse(&status, left.values().map(Vec::len).sum(), false);
+                }
+                tracing::debug!(%status, "backfill; sending again what has no answer");
+            }
+            if left.len() < before {
+                backoff.reset();
+            }
+            if !left.is_empty() {
+                tokio::time::sleep(backoff.next_wait()).await;
+            }
+        }
+    }
+
+    /// One call; what is answered for good leaves `left`.
+    async fn backfill(
+        &self,
+        lane: usize,
+        manifest: v1::Manifest,
+        left: &mut BTreeMap<u64, Vec<v1::Event>>,
+    ) -> Result<(), Status> {
+        let part = |part| v1::BackfillRequest { part: Some(part) };
+        let mut parts = vec![part(Part::Manifest(manifest))];
+        let chunk = |(chunk, events): (&u64, &Vec<v1::Event>)| v1::Chunk { chunk: *chunk, events: events.clone() };
+        parts.extend(left.iter().map(|pair| part(Part::Chunk(chunk(pair)))));
+        let mut request = Request::new(tokio_stream::iter(parts));
+        request.metadata_mut().insert("authorization", self.authorizations[lane].clone());
+        let mut answers = self.late.clone().backfill(request).await?.into_inner();
+        let mut done = Vec::new();
+        while let Some(answer) = answers.message().await? {
+            let Some(Answer::Chunk(taken)) = answer.answer else { continue };
+            let Some(events) = left.remove(&taken.chunk) else { continue };
+            let retry = if taken.refusal.is_some() {
+                events
+            } else {
+                let response = v1::PublishResponse { results: taken.results, ..Default::default() };
+                self.book(answer::judge(events, response), false, &mut done)
+            };
+            if !retry.is_empty() {
+                left.insert(taken.chunk, retry);
+            }
+        }
+        Ok(())
     }
 
     /// Returns the events that were accepted. A copy changes no count but that of sendings.

@@ -29,6 +29,10 @@ const LISTENERS: [(&str, &str, &str); 6] = [
 ];
 const SIMULATOR_ADMIN: &str = "SIMULATOR_ADMIN__LISTEN";
 
+/// Events a second unless `RATE` says otherwise: one in fifty-six of what was published, so that the eight weeks before
+/// the first run, at the same rate, are ten million events and not half a billion.
+const DEMO_RATE: f64 = 2.0;
+
 /// What to run and where.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -36,7 +40,7 @@ pub struct Plan {
     pub data: PathBuf,
     /// Whether the simulator runs.
     pub simulator: bool,
-    rate: Option<f64>,
+    rate: f64,
     kafka_port: u16,
     clickhouse_port: u16,
     servers: Options,
@@ -86,7 +90,7 @@ impl Plan {
         let mut plan = Self {
             data: data.to_owned(),
             simulator: true,
-            rate: None,
+            rate: DEMO_RATE,
             kafka_port: 19_092,
             clickhouse_port: 18_123,
             servers,
@@ -100,7 +104,7 @@ impl Plan {
         if let Some(text) = plan.get("RATE") {
             let rate = text.parse().ok().filter(|rate: &f64| rate.is_finite() && *rate > 0.0);
             let wrong = || Error::Setting(format!("RATE={text}: events a second, such as 5000"));
-            plan.rate = Some(rate.ok_or_else(wrong)?);
+            plan.rate = rate.ok_or_else(wrong)?;
         }
         plan.kafka_port = plan.port("KAFKA_PORT", plan.kafka_port)?;
         plan.clickhouse_port = plan.port("CLICKHOUSE_PORT", plan.clickhouse_port)?;
@@ -185,8 +189,11 @@ impl Plan {
             ("GATEWAY_SHOW__SIMULATED", simulated.to_string()),
             ("SIMULATOR_TOKENS__FILE", file("tokens.toml")),
             ("SIMULATOR_COLLECTOR__ENDPOINT", self.collector()),
+            ("SIMULATOR_RATE__EVENTS_PER_SECOND", self.rate.to_string()),
+            ("SIMULATOR_HISTORY__FILE", file("history.json")),
+            // All clocks are one here.
+            ("AGGREGATOR_LATE__SKEW_MS", "500".to_owned()),
         ];
-        told.extend(self.rate.map(|rate| ("SIMULATOR_RATE__EVENTS_PER_SECOND", rate.to_string())));
         let mut told: Vec<(String, String)> = told.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         for service in ["AGGREGATOR", "GATEWAY"] {
             for (key, value) in [("URL", store.url()), ("USER", store.user()), ("PASSWORD", store.password())] {
