@@ -145,3 +145,133 @@ fn retraction<'a>(source: Source, record: &Record, wanted: &Event, found: &'a Fo
     }
     (Outcome::Retracted, Some(&original.event))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::source::ServiceNumber;
+    use domain::time::DAY_MS;
+    use proptest::prelude::*;
+    use proto::Stamp;
+
+    const AT: i64 = 1_795_500_000_000;
+    const SERVICE: ServiceNumber = ServiceNumber(1);
+    const ID: EventId = EventId(12);
+
+    fn rules() -> Rules {
+        Rules {
+            version: 1,
+            future_ms: 300_000,
+            late_ms: 7 * DAY_MS,
+            window_ms: 8 * DAY_MS,
+            partitions: 12,
+            wide_spread: 12,
+            wide_services: vec![],
+            keep_minute_days: 9,
+            keep_hour_days: 396,
+        }
+    }
+
+    fn source(log: Log) -> Source {
+        Source { log, epoch: 2, partition: partition_of(SERVICE, ID, 1, 12) }
+    }
+
+    fn event(occurred_at_ms: i64, content: u64, body: Body) -> Event {
+        let (service, id, channel, attributes) = (SERVICE, ID, None, Vec::new());
+        Event { service, id, occurred_at_ms, content, channel, body, attributes }
+    }
+
+    fn record(log: Log, occurred_at_ms: i64) -> Record {
+        let body = if log == Log::Corrections { Body::Retraction } else { Body::Rating(3) };
+        let stamp = Stamp { epoch: 2, boot: 1, received_at_ms: AT };
+        Record { offset: 50, appended_at_ms: AT, content: Some((event(occurred_at_ms, 7, body), stamp)) }
+    }
+
+    /// Something accepted about `occurred_at_ms`, at any place and time.
+    fn known(occurred_at_ms: i64) -> impl Strategy<Value = Known> {
+        let log = prop_oneof![Just(Log::Events), Just(Log::Backfill), Just(Log::Corrections)];
+        let offset = prop_oneof![0..50_u64, 51..100_u64];
+        (log, 1..3_u16, offset, -20..20_i64, 0..2_u64, prop_oneof![Just(0), -10..10_i64]).prop_map(
+            move |(log, epoch, offset, days, content, off_days)| {
+                let body = if log == Log::Corrections { Body::Retraction } else { Body::Rating(3) };
+                let event = event(occurred_at_ms + off_days * DAY_MS, 7 + content, body);
+                let source = Source { epoch, ..source(log) };
+                Known { source, offset, appended_at_ms: occurred_at_ms + days * DAY_MS, event }
+            },
+        )
+    }
+
+    fn found(all: &[Known]) -> Found {
+        let mut found = Found::default();
+        all.iter().for_each(|known| found.add(known.clone()));
+        found
+    }
+
+    fn outcome(log: Log, occurred_at_ms: i64, all: &[Known]) -> Outcome {
+        decide(source(log), &rules(), &record(log, occurred_at_ms), &found(all)).0
+    }
+
+    const OLD: i64 = AT - 15 * DAY_MS;
+
+    proptest! {
+        #[test]
+        fn neither_order_nor_repetition_of_what_was_found_matters(mut all in prop::collection::vec(known(OLD), 0..8)) {
+            for log in [Log::Backfill, Log::Corrections] {
+                let first = outcome(log, OLD, &all);
+                all.reverse();
+                all.extend(all.clone());
+                prop_assert_eq!(outcome(log, OLD, &all), first);
+            }
+        }
+
+        #[test]
+        fn what_is_appended_after_the_cut_changes_nothing(
+            all in prop::collection::vec(known(OLD), 0..6),
+            mut later in known(OLD),
+        ) {
+            for log in [Log::Backfill, Log::Corrections] {
+                let cut = if log == Log::Backfill { OLD + rules().late_ms } else { AT };
+                later.source.log = Log::Events;
+                later.appended_at_ms = cut + 1;
+                let with = [all.clone(), vec![later.clone()]].concat();
+                prop_assert_eq!(outcome(log, OLD, &with), outcome(log, OLD, &all));
+            }
+        }
+
+        #[test]
+        fn later_records_of_its_own_log_change_nothing(all in prop::collection::vec(known(OLD), 0..6), mut later in known(OLD)) {
+            for log in [Log::Backfill, Log::Corrections] {
+                (later.source, later.offset) = (source(log), 51);
+                // A backfilled event is one that a retraction may find; that one comes after it.
+                later.appended_at_ms = AT + 1;
+                let with = [all.clone(), vec![later.clone()]].concat();
+                prop_assert_eq!(outcome(log, OLD, &with), outcome(log, OLD, &all));
+            }
+        }
+    }
+
+    #[test]
+    fn ages_are_judged_to_the_millisecond() {
+        let rules = rules();
+        assert_eq!(outcome(Log::Backfill, AT - rules.late_ms, &[]), Outcome::Early);
+        assert_eq!(outcome(Log::Backfill, AT - rules.late_ms - 1, &[]), Outcome::Accepted);
+        assert_eq!(outcome(Log::Backfill, AT - REACH_MS, &[]), Outcome::Accepted);
+        assert_eq!(outcome(Log::Backfill, AT - REACH_MS - 1, &[]), Outcome::TooOld);
+        assert_eq!(outcome(Log::Corrections, AT - REACH_MS, &[]), Outcome::Unknown);
+        assert_eq!(outcome(Log::Corrections, AT - REACH_MS - 1, &[]), Outcome::TooOld);
+    }
+
+    #[test]
+    fn an_id_far_away_in_time_is_another_event() {
+        let copy = |days: i64, log| Known {
+            source: source(log),
+            offset: 3,
+            appended_at_ms: OLD + 1,
+            event: event(OLD - days * DAY_MS, 7, Body::Rating(3)),
+        };
+        assert_eq!(outcome(Log::Backfill, OLD, &[copy(8, Log::Backfill)]), Outcome::Duplicate);
+        assert_eq!(outcome(Log::Backfill, OLD, &[copy(9, Log::Backfill)]), Outcome::Accepted);
+        assert_eq!(outcome(Log::Corrections, OLD, &[copy(0, Log::Events)]), Outcome::Retracted);
+        assert_eq!(outcome(Log::Corrections, OLD, &[copy(1, Log::Events)]), Outcome::Unknown);
+    }
+}
