@@ -202,7 +202,7 @@ impl Truth {
                 Kind::Transaction(step) => count_transaction(figures, (start, service), step, n),
                 Kind::Satisfaction(s) => {
                     let counts = figures.counts.entry((start, service, s.channel as u8)).or_default();
-                    add_to(&mut counts.ratings, s.rating as u8, n);
+                    *counts.ratings.entry(s.rating as u8).or_default() += n;
                 }
                 Kind::PageView(view) => {
                     let known = self.pages.number(&view.path).unwrap_or(1);
@@ -229,7 +229,7 @@ fn count_transaction(figures: &mut Figures, (start, service): (i64, u16), t: &v1
             counts.value_pence += n * t.value_pence.unwrap_or(0).cast_signed();
             if let Some(ms) = t.duration_ms {
                 counts.duration_ms += n * ms.cast_signed();
-                add_to(&mut counts.durations, bucket(ms), n);
+                *counts.durations.entry(bucket(ms)).or_default() += n;
             }
         }
     }
@@ -237,15 +237,6 @@ fn count_transaction(figures: &mut Figures, (start, service): (i64, u16), t: &v1
         if member > 0 {
             *figures.breakdown.entry((start, service, channel, dimension, member, stage)).or_default() += n;
         }
-    }
-}
-
-/// A map as ClickHouse sums them: without zeros.
-fn add_to(map: &mut BTreeMap<u8, i64>, key: u8, n: i64) {
-    let sum = map.entry(key).or_default();
-    *sum += n;
-    if *sum == 0 {
-        map.remove(&key);
     }
 }
 
