@@ -181,7 +181,7 @@ impl Plan {
         let store = servers.clickhouse();
         let file = |name: &str| self.data.join(name).display().to_string();
         let simulated = self.simulator || self.simulated_file().exists();
-        let mut told = vec![
+        let told = vec![
             ("COLLECTOR_KAFKA__BROKERS", brokers.clone()),
             ("COLLECTOR_DEPARTMENTS__FILE", file("departments.toml")),
             ("AGGREGATOR_KAFKA__BROKERS", brokers.clone()),
