@@ -169,7 +169,7 @@ impl Senders {
     }
 
     fn authorised<T>(&self, department: &str, message: T) -> Request<T> {
-        let token = self.tokens.get(department).map_or(department, String::as_str);
+        let token = self.accounts.get(department).map_or(department, |(token, _)| token);
         let mut request = Request::new(message);
         let value = MetadataValue::try_from(format!("Bearer {token}")).expect("a token is ASCII");
         request.metadata_mut().insert("authorization", value);

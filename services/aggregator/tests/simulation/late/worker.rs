@@ -115,7 +115,7 @@ impl Worker {
             State::Born => self.state = State::KnowsLedger(world.ledger(self.log).clone()),
             State::KnowsLedger(ledger) => self.state = self.begin(ledger, world),
             State::Events(mut counter, needs) => {
-                let needs = self.count_events(&mut counter, needs, world, rng);
+                let needs = self.count_events(&mut counter, &needs, world, rng);
                 self.state = State::Events(counter, needs);
             }
             State::Late(mut late, round) => {
@@ -143,12 +143,12 @@ impl Worker {
     fn count_events(
         &mut self,
         counter: &mut Counter,
-        needs: Vec<CellKey>,
+        needs: &[CellKey],
         world: &World,
         rng: &mut StdRng,
     ) -> Vec<CellKey> {
         if !needs.is_empty() {
-            counter.install(world.cells(self.log, &needs), &needs);
+            counter.install(world.cells(self.log, needs), needs);
         }
         for _ in 0..rng.random_range(1..9) {
             if counter.next() >= world.end(self.log) {
