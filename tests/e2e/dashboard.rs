@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use domain::time::{Day, Period};
 use serde_json::Value;
+use tests::browser::{Browser, Page};
 use tests::check;
 use tests::events::{Mix, WIDE};
 use tests::expect;
@@ -21,6 +22,11 @@ pub(crate) fn tests() -> Vec<Test> {
     vec![
         Test::new("dashboard::a_figure_is_the_same_on_page_api_socket_and_in_sql", a_figure_is_the_same_everywhere),
         Test::new("dashboard::no_parameter_breaks_a_page", no_parameter_breaks_a_page),
+        Test::needing(
+            "dashboard::a_reader_filters_sorts_and_compares",
+            Browser::lacks,
+            a_reader_filters_sorts_and_compares,
+        ),
     ]
 }
 
@@ -179,4 +185,68 @@ fn no_parameter_breaks_a_page(shared: &Shared) {
             }
         }
     }
+}
+
+/// Follows a link or sends a form, and waits until the next page is there.
+fn go(page: &mut Page, act: &str, arrived: &str) {
+    page.eval(&format!("{act}; 1"));
+    page.wait_for(arrived, &format!("document.readyState === 'complete' && ({arrived})"));
+}
+
+/// The main task of each page, in a real browser: by form and link alone, then a figure by the arrow keys.
+fn a_reader_filters_sorts_and_compares(shared: &Shared) {
+    let stack = Stack::new(shared, "reader");
+    stack.provision();
+    let (collector, _aggregator, gateway) = (stack.collector(), stack.aggregator(1), stack.gateway());
+    let senders = Senders::new(&stack, collector.grpc());
+    let events = Mix::new(71, "reader").of(&[WIDE, "dft-tax-a-vehicle"]).with_repeats(2_000, 10);
+    let mut truth = Truth::default();
+    senders.send_all(&events, PATIENCE);
+    truth.take(&events);
+    check::counted(&stack.sql(), truth.records(), PATIENCE);
+    let browser = Browser::start(stack.dir());
+    let mut page = browser.open(&format!("http://{}/services", gateway.http()), (1_280, 900));
+    go(
+        &mut page,
+        "document.querySelector('.filter [name=q]').value = 'vehicle'; document.querySelector('.filter').requestSubmit()",
+        "location.search.includes('q=vehicle')",
+    );
+    let first = "document.querySelector('.tlist tbody th a').textContent";
+    assert_eq!(page.eval(first), "Vehicle tax renewals", "the one with events stands first");
+    go(&mut page, "document.querySelector('.tlist thead a').click()", "location.search.includes('sort=name')");
+    assert_eq!(page.attribute(".tlist th[aria-sort]", "aria-sort").as_deref(), Some("ascending"));
+    let names = page.eval("[...document.querySelectorAll('.tlist tbody th')].map(th => th.textContent.toLowerCase())");
+    let names: Vec<_> =
+        names.as_array().expect("names").iter().map(|name| name.as_str().expect("text").to_owned()).collect();
+    assert!(names.len() > 3 && names.is_sorted(), "{names:?}");
+    go(&mut page, "document.querySelector('.chips .chip a').click()", "!location.search.includes('q=')");
+    assert!(page.text(".pagehead .lead").starts_with("821 services"), "{}", page.text(".pagehead .lead"));
+
+    let mut service = browser.open(&format!("http://{}/services/{WIDE}", gateway.http()), (1_280, 900));
+    go(
+        &mut service,
+        "[...document.querySelectorAll('.spanbar a')].find(a => a.textContent === '9 weeks').click()",
+        "location.search.includes('span=9w')",
+    );
+    let said = service.eval(
+        "(() => { const svg = document.querySelector('svg[data-hover=channels-table]'); svg.focus(); \
+         svg.dispatchEvent(new KeyboardEvent('keydown', { key: 'End', bubbles: true })); \
+         const row = document.querySelector('#channels-table tr[data-i=\"8\"]'); \
+         return [document.querySelector('.tip')?.textContent ?? '', [...row.children].map(c => c.textContent)]; })()",
+    );
+    let tip = said[0].as_str().expect("text");
+    for cell in said[1].as_array().expect("cells") {
+        assert!(tip.contains(cell.as_str().expect("text")), "{tip} does not say {cell}");
+    }
+    assert!(tip.starts_with("week from"), "{tip}");
+
+    let mut compare = browser.open(&format!("http://{}/compare?services={WIDE}", gateway.http()), (1_280, 900));
+    go(
+        &mut compare,
+        "document.querySelector('.pick [name=add]').value = 'vehicle tax ren'; document.querySelector('.pick').requestSubmit()",
+        "location.search.includes('add=')",
+    );
+    go(&mut compare, "document.querySelector('.late3 a').click()", "location.search.includes('dft-tax-a-vehicle')");
+    assert_eq!(compare.eval("document.querySelectorAll('.legend2 > span').length"), 2);
+    assert_eq!(compare.complaints(), Vec::<String>::new());
 }

@@ -93,6 +93,12 @@ impl<'a> Asked<'a> {
         }
     }
 
+    /// Whether a rule of this field was broken already.
+    #[must_use]
+    pub fn has_refused(&self, field: &str) -> bool {
+        self.broken.iter().any(|one| one.field == field)
+    }
+
     /// Notes a broken rule.
     pub fn refuse(&mut self, field: &'static str, rule: impl Into<Cow<'static, str>>) {
         self.broken.push(Broken::new(field, rule));

@@ -75,7 +75,7 @@ fn controls(c: &Compare) -> Markup {
                     a href=(asked.but(|a| a.scale = scale).address(PATH)) aria-current=[(scale == asked.scale).then_some("true")] { (scale.words()) }
                 } }
             } }
-            @if !asked.metric.is_stated() { div.line { span.lab { "Time" } div { (spanbar(&asked.span, PATH, &pairs)) } } }
+            @if !asked.metric.is_stated() { div.line { span.lab { "Time" } div { (spanbar(&asked.span, PATH, &pairs, Length::Day)) } } }
         }
     }
 }

@@ -24,9 +24,9 @@ pub use list::{
     Attention, Choice, Concern, Counted, ListAsked, ListRow, ServiceList, StatedYear, SumOf, Totals, WindowDays,
 };
 pub use pages::{
-    About, ChannelFigure, DaySeries, DepartmentPage, DepartmentRow, Durations, EarlierNote, HourFigure, NoteFigure,
-    Overview, ReasonFigure, ServiceFacts, ServicePage, ServiceRow, Stages, StepFigure, UsualDay, Wall, YearProjection,
-    Yearly,
+    About, BesideFigure, ChannelFigure, DaySeries, DepartmentPage, DepartmentRow, Durations, EarlierNote, HourFigure,
+    NoteFigure, Overview, ReasonFigure, ServiceFacts, ServicePage, ServiceRow, Stages, StatedPoint, StepFigure,
+    UsualDay, Wall, YearProjection, Yearly,
 };
 pub use series::{Kind, Point, Series};
 

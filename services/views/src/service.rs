@@ -3,11 +3,13 @@
 //! Invariant: a service that has never sent says so at every figure. It never shows a module without data as if the
 //! data were 0; it says in words what the service does not send.
 
+mod beside;
 mod notes;
 mod past;
 pub(crate) mod spanbar;
 mod today;
 
+use domain::calendar::Length;
 use maud::{Markup, PreEscaped, html};
 
 use crate::chart::{MinuteChart, Part, minute_columns};
@@ -32,7 +34,7 @@ pub fn page(s: &ServicePage) -> String {
         @match &s.past {
             Some(series) => {
                 section.sec aria-label="Time shown" { header { h2 { "Over time" } p.sub { "Counted, " (spanbar::in_words(&series.asked)) ", by " (series.asked.period.name()) "." } }
-                    (spanbar::spanbar(&series.asked, &format!("/services/{}", s.service.names.id), &[])) }
+                    (spanbar::spanbar(&series.asked, &format!("/services/{}", s.service.names.id), &[], Length::Minute)) }
                 div data-island="past" { (past::modules(s, series)) }
             }
             None => {
@@ -43,6 +45,7 @@ pub fn page(s: &ServicePage) -> String {
                 section.sec.three data-island="details" { (durations(s)) (reasons(s)) }
             }
         }
+        (beside::section(s))
         (crate::stated_part::part(s))
         (notes::list(s))
         (about(s))

@@ -85,7 +85,11 @@ impl Span {
         let text = |text: Option<&str>| text.map(str::to_owned);
         let mut span = match from_ms {
             Some(from_ms) => {
-                let to_ms = to_ms.unwrap_or(now_ms + 1);
+                if from_ms > now_ms {
+                    asked.refuse("from", "is not in the future");
+                }
+                // What is to come has no figures: the open period is the last one.
+                let to_ms = to_ms.unwrap_or(now_ms + 1).min(now_ms + 1).max(from_ms);
                 let period = period.unwrap_or_else(|| fitting(to_ms - from_ms));
                 Self { period, span: None, from: text(from), to: text(to), show, from_ms, to_ms }
             }
@@ -94,7 +98,7 @@ impl Span {
                 let span = Some(word.to_owned());
                 let from_ms = length.before(now_ms, n - 1);
                 let period = period.unwrap_or(length);
-                Self { period, span, from: None, to: None, show, from_ms, to_ms: length.end_at(now_ms) }
+                Self { period, span, from: None, to: None, show, from_ms, to_ms: now_ms + 1 }
             }
         };
         span.check(&mut asked);
@@ -104,7 +108,9 @@ impl Span {
     /// Widens the span to whole periods and bounds their number.
     fn check(&mut self, asked: &mut Asked<'_>) {
         if self.from_ms >= self.to_ms {
-            asked.refuse("from", "is before `to`");
+            if self.from.is_some() && !asked.has_refused("from") {
+                asked.refuse("from", "is before `to`");
+            }
             self.to_ms = self.from_ms + 1;
         }
         self.from_ms = self.period.start_at(self.from_ms);
@@ -240,7 +246,8 @@ mod tests {
         assert_eq!(ends(&[("span", "24q")]), ("2021-01-01".into(), "2027-01-01".into(), 24));
         assert_eq!(ends(&[("span", "24h")]).2, 24);
         assert_eq!(ends(&[("period", "year")]).2, 6);
-        assert_eq!(ends(&[("span", "12m"), ("period", "week")]).0, "2025-12-01");
+        let weeks = ends(&[("span", "12m"), ("period", "week")]);
+        assert_eq!((weeks.0.as_str(), weeks.1.as_str()), ("2025-12-01", "2026-11-30"), "up to the open week");
     }
 
     #[test]
@@ -265,6 +272,7 @@ mod tests {
         assert_eq!(parse(&[("to", "2026-11")]), Err(vec!["from"]));
         assert_eq!(parse(&[("span", "24q"), ("period", "minute")]), Err(vec!["period"]));
         assert_eq!(parse(&[("from", "1970-01-02"), ("to", "2090-01"), ("period", "minute")]), Err(vec!["period"]));
+        assert_eq!(parse(&[("from", "2027-01")]), Err(vec!["from"]));
     }
 
     #[test]

@@ -9,11 +9,13 @@ use domain::catalogue::{Department, Origin, Service};
 use domain::cell::Dimension;
 use domain::source::ServiceNumber;
 use domain::statement::note::Annotation;
-use domain::time::{HOUR_MS, MINUTE_MS, Period};
+use domain::statement::{Amount, Figure, MetricNumber};
+use domain::time::{Day, HOUR_MS, MINUTE_MS, Period};
 use domain::vocabulary::{Channel, Reason, Stage};
 use views::figures::{
-    About, ChannelFigure, Context, DaySeries, DepartmentPage, DepartmentRow, EarlierNote, HourFigure, Live, NoteFigure,
-    Overview, ReasonFigure, Series, ServiceFacts, ServicePage, ServiceRow, Stages, StepFigure, Wall, Yearly,
+    About, BesideFigure, ChannelFigure, Context, DaySeries, DepartmentPage, DepartmentRow, EarlierNote, HourFigure, Live,
+    NoteFigure, Overview, ReasonFigure, Series, ServiceFacts, ServicePage, ServiceRow, Stages, StatedPoint, StepFigure,
+    Wall, Yearly,
 };
 
 use super::series::durations;
@@ -144,6 +146,8 @@ impl Composer<'_> {
             last_event_ms: self.live.fold.heard_ms(number),
             usual: self.usual(&context, |other| other == number),
             hours: self.hours(&context, number),
+            stated_costs: self.stated_costs(number),
+            beside: self.beside(number),
             notes: self.notes(number),
             usual_day: self.usual_day(&context, number),
             year: self.year(&context, number),
@@ -164,6 +168,33 @@ impl Composer<'_> {
             stated: views::figures::ServiceStated::default(),
             context,
         }
+    }
+
+    fn stated_costs(&self, number: ServiceNumber) -> Vec<StatedPoint> {
+        let figures = self.stated.book.annual(number, MetricNumber::COST).iter();
+        let point = |figure: &Figure| StatedPoint {
+            from: figure.window().start(),
+            until: figure.window().end(),
+            value: figure.amount().map(Amount::as_f64),
+            state: figure.value().words().to_owned(),
+            revised: figure.is_revised(),
+        };
+        figures.map(point).collect()
+    }
+
+    /// Every stated volume of which each day was counted, with what was counted.
+    fn beside(&self, number: ServiceNumber) -> Vec<BesideFigure> {
+        let Some((first, today)) = self.days.first(number).zip(self.days.today) else { return Vec::new() };
+        let book = &self.stated.book;
+        let annual = book.annual(number, MetricNumber::VOLUME).iter();
+        let figures = annual.chain(book.quarterly(number, MetricNumber::VOLUME));
+        let both = |figure: &Figure| {
+            let (from, until) = (figure.window().start(), figure.window().end());
+            let stated = figure.amount()?.as_whole().filter(|_| first <= from && until <= today)?;
+            let counted = self.days.over(number, from, Day(until.0 - 1)).map_or(0, |sums| sums.completed);
+            Some(BesideFigure { from, until, stated, counted: counted.max(0).cast_unsigned() })
+        };
+        figures.filter_map(both).collect()
     }
 
     fn notes(&self, number: ServiceNumber) -> Vec<NoteFigure> {

@@ -39,7 +39,12 @@ impl Unit {
             Self::Count if x >= 100_000.0 => format::short(x.round() as u64),
             Self::Count | Self::Index => format::exact(x.max(0.0).round() as u64),
             Self::Share => format::share(x),
-            Self::Time => format::span_fine(x.round() as i64),
+            Self::Time => match x.round() as i64 {
+                ms if ms % 86_400_000 == 0 && ms >= 172_800_000 => format!("{} d", ms / 86_400_000),
+                ms if ms % 3_600_000 == 0 && ms > 0 => format!("{} h", ms / 3_600_000),
+                ms if ms % 60_000 == 0 && ms > 0 => format!("{} min", ms / 60_000),
+                ms => format::span_fine(ms),
+            },
             Self::Pounds => format::pounds(x),
         }
     }
@@ -55,11 +60,14 @@ impl Unit {
                 (low, low + step * ((max.max(1.0) - low) / step - 1e-9).ceil().max(1.0), step)
             }
             Self::Time => {
-                let step = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1_200, 1_800, 3_600, 7_200, 14_400, 28_800, 86_400]
-                    .into_iter()
-                    .map(|s| f64::from(s) * 1_000.0)
-                    .find(|step| step * 4.0 >= max)
-                    .unwrap_or((max / 4.0).max(1.0));
+                let step = [
+                    1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1_200, 1_800, 3_600, 7_200, 14_400, 28_800, 86_400,
+                    172_800, 864_000,
+                ]
+                .into_iter()
+                .map(|s| f64::from(s) * 1_000.0)
+                .find(|step| step * 4.0 >= max)
+                .unwrap_or((max / 4.0).max(1.0));
                 (0.0, step * (max / step).ceil().max(1.0), step)
             }
             Self::Pounds => {
@@ -82,7 +90,7 @@ impl Unit {
 /// One part of a stack, or one line.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Strand {
-    /// Its colour class: `1` to `6`, `r1` to `r5` for ratings, `p` for the past.
+    /// Its colour class: `1` to `6`, `r1` to `r5` for ratings, `p` for the past, `s` for what is stated: with squares.
     pub colour: &'static str,
     /// Its name.
     pub label: String,
@@ -169,6 +177,20 @@ pub fn long_word(length: Length, start_ms: i64) -> String {
 }
 
 impl Periods {
+    /// Where the axis of lines starts, in words, if that is not 0.
+    #[must_use]
+    pub fn axis_start(&self) -> Option<String> {
+        let (low, _, _) = self.unit.axis(self.extent().0, self.extent().1);
+        (low > 0.0 && self.strands.len() == 1).then(|| self.unit.text(low))
+    }
+
+    /// The least and the largest figure.
+    fn extent(&self) -> (f64, f64) {
+        let known = self.strands.iter().flat_map(|strand| strand.values.iter().copied().flatten());
+        let (low, max) = known.fold((f64::INFINITY, 0.0_f64), |(low, max), x| (low.min(x), max.max(x)));
+        (if low.is_finite() { low } else { 0.0 }, max)
+    }
+
     /// Stacked columns: the inside of the `svg`, which is [`HEIGHT`] high.
     #[must_use]
     pub fn columns(&self) -> String {
@@ -218,9 +240,8 @@ impl Periods {
     /// Lines, dotted to the open period: the inside of the `svg`, which is [`HEIGHT`] high.
     #[must_use]
     pub fn lines(&self) -> String {
-        let known = self.strands.iter().flat_map(|strand| strand.values.iter().copied().flatten());
-        let (low, max) = known.fold((f64::INFINITY, 0.0_f64), |(low, max), x| (low.min(x), max.max(x)));
-        let (mut out, axis) = self.ground(if low.is_finite() { low } else { 0.0 }, max);
+        let (low, max) = self.extent();
+        let (mut out, axis) = self.ground(low, max);
         let n = self.starts.len();
         let place = |i: usize| (i as f64 + 0.5) * 1_000.0 / n.max(1) as f64;
         let mut ends = String::new();
@@ -244,7 +265,13 @@ impl Periods {
                     None if !is_open => path.push_str(&format!("M{} {}", num(at.0), num(at.1))),
                     None => {}
                 }
-                if is_open || next.is_none() {
+                if strand.colour == "s" {
+                    ends.push_str(&format!(
+                        "<svg class=\"spill\" x=\"{}\" y=\"{}\"><rect class=\"sq\" x=\"-4\" y=\"-4\" width=\"8\" height=\"8\"/></svg>",
+                        pct(at.0 / 1_000.0),
+                        num(at.1 + Y_TOP)
+                    ));
+                } else if is_open || next.is_none() {
                     let class = if is_open {
                         format!("hol {}", class("l", strand.colour))
                     } else {

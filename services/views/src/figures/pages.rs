@@ -93,6 +93,10 @@ pub struct ServicePage {
     pub usual: Usual,
     /// Completed by hour, today.
     pub hours: Vec<HourFigure>,
+    /// Cost per transaction as stated, by twelve months, ascending; missing ones say why.
+    pub stated_costs: Vec<StatedPoint>,
+    /// Stated volumes of windows of which every day was counted, ascending.
+    pub beside: Vec<BesideFigure>,
     /// What the department wrote about it, newest day first.
     pub notes: Vec<NoteFigure>,
     /// What is usual by hour on a day like today; `None` with too little history.
@@ -155,6 +159,38 @@ pub struct DaySeries {
     pub day: Day,
     /// Its hours in order.
     pub hours: Vec<HourFigure>,
+}
+
+/// What was stated about one window.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StatedPoint {
+    /// The first day.
+    #[serde(with = "day_text")]
+    pub from: Day,
+    /// The first day after.
+    #[serde(with = "day_text")]
+    pub until: Day,
+    /// The figure; `None` = missing.
+    pub value: Option<f64>,
+    /// `provided`, or why it is missing.
+    pub state: String,
+    /// Something else was stated before.
+    pub revised: bool,
+}
+
+/// Stated and counted for the same days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BesideFigure {
+    /// The first day.
+    #[serde(with = "day_text")]
+    pub from: Day,
+    /// The first day after.
+    #[serde(with = "day_text")]
+    pub until: Day,
+    /// Transactions as stated.
+    pub stated: u64,
+    /// Transactions as counted.
+    pub counted: u64,
 }
 
 /// A note of a department on its service.

@@ -65,7 +65,8 @@ fn figure(s: &ServicePage, series: &Series, drawn: &Drawn<'_>) -> Markup {
                 data-hover=(format!("{}-table", drawn.id)) data-n=(n) { (PreEscaped(&drawn.svg)) }
         }
         (legend(drawn.chart))
-        (foot_with(Some(&table), &address(""), Some(&address("csv")), &html! { b { "Counted" } ", as of " (clock::hm(series.as_of_ms)) @if drawn.chart.open { "; the " @if drawn.svg.contains("hol ") { "hollow" } @else { "hatched" } " " (series.asked.period.name()) " is still open" } }))
+        (foot_with(Some(&table), &address(""), Some(&address("csv")), &html! { b { "Counted" } ", as of " (clock::hm(series.as_of_ms)) @if drawn.chart.open { "; the " @if drawn.svg.contains("hol ") { "hollow" } @else { "hatched" } " " (series.asked.period.name()) " is still open" }
+            @if let Some(start) = drawn.chart.axis_start() { ". The axis starts at " (start) } }))
     }
 }
 

@@ -3,6 +3,7 @@
 //! Invariant: every state can be reached without a script. It never offers a length of period that the span has too
 //! many of.
 
+use domain::calendar::Length;
 use domain::time::Day;
 use maud::{Markup, html};
 
@@ -25,20 +26,20 @@ pub(crate) fn in_words(span: &Span) -> String {
     }
 }
 
-/// The switches of a page at this path; `hidden` are further parameters of its state.
-pub(crate) fn spanbar(span: &Span, path: &str, hidden: &[(&str, &str)]) -> Markup {
+/// The switches of a page at this path; `hidden` are further parameters of its state, `shortest` what it can draw by.
+pub(crate) fn spanbar(span: &Span, path: &str, hidden: &[(&str, &str)], shortest: Length) -> Markup {
     let month = |ms: i64| Day::at(ms).to_string()[..7].to_owned();
     html! {
         div.spanbar #span {
             div.sw role="group" aria-label="Time shown" {
-                @for (word, words, length, _) in USUAL {
+                @for (word, words, length, _) in USUAL.into_iter().filter(|one| one.2 >= shortest) {
                     @let here = span.span.as_deref() == Some(word);
                     @let address = span.but(|s| { s.span = Some(word.to_owned()); s.period = length; s.from = None; s.to = None; }).address(path, hidden);
                     a href=(format!("{address}#span")) aria-current=[here.then_some("true")] { (words) }
                 }
             }
             div.sw role="group" aria-label="By" {
-                @for length in span.fitting_periods() {
+                @for length in span.fitting_periods().into_iter().filter(|length| *length >= shortest) {
                     @let address = span.but(|s| s.period = length).address(path, hidden);
                     a href=(format!("{address}#span")) aria-current=[(length == span.period).then_some("true")] { "by " (length.name()) }
                 }

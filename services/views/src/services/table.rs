@@ -31,8 +31,8 @@ pub(super) fn order_words(asked: &ListAsked) -> String {
     match (asked.sort.usual_order(), asked.order) {
         (Order::Ascending, Order::Ascending) => format!("by {head}, from A"),
         (Order::Ascending, Order::Descending) => format!("by {head}, from Z"),
-        (_, Order::Descending) => format!("largest {head} first"),
-        (_, Order::Ascending) => format!("smallest {head} first"),
+        (_, Order::Descending) => format!("most {head} first"),
+        (_, Order::Ascending) => format!("least {head} first"),
     }
 }
 

@@ -210,6 +210,21 @@ pub(crate) fn service_page(context: Context) -> ServicePage {
         usual: USUAL,
         hours: hours(today, context.now_ms, 1),
         same_weekday: Some(DaySeries { day: before, hours: hours(before, i64::MAX, 2) }),
+        stated_costs: (0..5)
+            .map(|i| StatedPoint {
+                from: Day::from_ymd(2012 + i, 4, 1),
+                until: Day::from_ymd(2013 + i, 4, 1),
+                value: (i != 2).then_some(1.0 + f64::from(i) / 10.0),
+                state: if i == 2 { "not requested" } else { "provided" }.into(),
+                revised: i == 1,
+            })
+            .collect(),
+        beside: vec![BesideFigure {
+            from: Day::from_ymd(2025, 1, 1),
+            until: Day::from_ymd(2026, 1, 1),
+            stated: 47_104_882,
+            counted: 46_718_953,
+        }],
         notes: vec![NoteFigure {
             number: 1,
             day: Day(today.0 - 5),
@@ -387,6 +402,8 @@ pub(crate) fn service_never() -> ServicePage {
         last_event_ms: None,
         hours: Vec::new(),
         same_weekday: None,
+        stated_costs: Vec::new(),
+        beside: Vec::new(),
         notes: Vec::new(),
         usual_day: None,
         year: None,
