@@ -91,7 +91,8 @@ fn usually(s: &ServicePage, usual: &UsualDay) -> Markup {
         (Some(range), None) if range.low > 0 => {
             format!("Nothing by {by}; usual are {} to {}.", format::short(range.low), format::short(range.high))
         }
-        _ => format!("Nothing by {by}, which is usual."),
+        (Some(_), None) => format!("Nothing by {by}, which is usual."),
+        (None, _) => format!("By {by}, beside {} alike.", format::count(usual.days.into(), "day")),
     };
     html! {
         p.lead { (finding) }

@@ -207,7 +207,7 @@ pub(crate) fn service_page(context: Context) -> ServicePage {
         },
         completed: live(7, 168),
         last_event_ms: Some(NOW_MS - 300),
-        usual: USUAL,
+        usual: usual(72_912),
         hours: hours(today, context.now_ms, 1),
         same_weekday: Some(DaySeries { day: before, hours: hours(before, i64::MAX, 2) }),
         stated_costs: (0..5)
