@@ -279,7 +279,7 @@ async fn serve_gateway() -> Result<(), Failure> {
     let site = Site {
         world: Arc::clone(&world),
         pasts: gateway::past::Pasts::new(Arc::new(Stores::new(config.clickhouse.clone()))),
-        history: History::new(Arc::new(Stores::new(config.clickhouse)), std::collections::BTreeSet::new()),
+        history: History::new(Arc::new(Stores::new(config.clickhouse)), domain::holidays::BankHolidays::embedded()),
         door: Door::new(Arc::clone(&writers), config.live.clone(), shutdown.clone()),
         metrics,
         health: runtime::admin::Health::default(),

@@ -177,7 +177,10 @@ fn no_parameter_breaks_a_page(shared: &Shared) {
                 let address = format!("{path}?{field}={value}");
                 let answer = dev::http::get(gateway.http(), &address).expect("an answer");
                 assert!(matches!(answer.status, 200 | 400), "{address}: {}", answer.status);
-                assert!(!answer.body.contains("<script>alert") && !answer.body.contains("\" onload"), "{address}");
+                // JSON may hold any text; a page may not become it.
+                let page = !path.starts_with("/api/");
+                let written = answer.body.contains("<script>alert") || answer.body.contains("\" onload");
+                assert!(!(page && written), "{address} writes into the page");
                 if answer.status == 400 {
                     let named = answer.body.contains(field) || answer.body.contains("query") || *field == "to";
                     assert!(named, "{address} is refused without naming the field: {}", answer.body);

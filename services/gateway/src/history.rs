@@ -3,11 +3,12 @@
 //! Invariant: reads go through the views, which merge versions and subtract corrections. What every page shows is read
 //! in the background and held. What cannot be read is missing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clickhouse::Row;
+use domain::holidays::{BankHolidays, Kind};
 use domain::source::ServiceNumber;
 use domain::time::{Day, HOUR_MS};
 use domain::usual;
@@ -94,14 +95,14 @@ pub struct History {
     stores: Arc<Stores>,
     weekdays: Mutex<Arc<Weekdays>>,
     days: Mutex<Arc<Days>>,
-    bank_holidays: BTreeSet<Day>,
+    bank_holidays: BankHolidays,
     books: Mutex<Option<Arc<Books>>>,
 }
 
 impl History {
     /// Nothing read yet.
     #[must_use]
-    pub fn new(stores: Arc<Stores>, bank_holidays: BTreeSet<Day>) -> Arc<Self> {
+    pub fn new(stores: Arc<Stores>, bank_holidays: BankHolidays) -> Arc<Self> {
         Arc::new(Self {
             stores,
             weekdays: Mutex::default(),
@@ -126,7 +127,8 @@ impl History {
     /// Whether a date is a bank holiday of England and Wales.
     #[must_use]
     pub fn is_bank_holiday(&self, day: Day) -> bool {
-        self.bank_holidays.contains(&day)
+        // A date outside the years of the file is not known to be one.
+        matches!(self.bank_holidays.kind(day), Kind::Holiday(_))
     }
 
     /// The books, if they were read within the last minute.

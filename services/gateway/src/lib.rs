@@ -136,7 +136,7 @@ fn assemble(config: &Config, metrics: &Metrics, health: &Health, shutdown: &Shut
     let site = Site {
         world,
         pasts: Pasts::new(Arc::clone(&stores)),
-        history: History::new(Arc::clone(&stores), std::collections::BTreeSet::new()),
+        history: History::new(Arc::clone(&stores), domain::holidays::BankHolidays::embedded()),
         door: Door::new(Arc::clone(&writers), config.live.clone(), shutdown.clone()),
         metrics: metrics.clone(),
         health: health.clone(),

@@ -13,9 +13,9 @@ use domain::statement::{Amount, Figure, MetricNumber};
 use domain::time::{Day, HOUR_MS, MINUTE_MS, Period};
 use domain::vocabulary::{Channel, Reason, Stage};
 use views::figures::{
-    About, BesideFigure, ChannelFigure, Context, DaySeries, DepartmentPage, DepartmentRow, EarlierNote, HourFigure, Live,
-    NoteFigure, Overview, ReasonFigure, Series, ServiceFacts, ServicePage, ServiceRow, Stages, StatedPoint, StepFigure,
-    Wall, Yearly,
+    About, BesideFigure, ChannelFigure, Context, DaySeries, DepartmentPage, DepartmentRow, EarlierNote, HourFigure,
+    Live, NoteFigure, Overview, ReasonFigure, Series, ServiceFacts, ServicePage, ServiceRow, Stages, StatedPoint,
+    StepFigure, Wall, Yearly,
 };
 
 use super::series::durations;

@@ -68,7 +68,10 @@ impl Server {
         let site = Site {
             world: Arc::clone(&world),
             pasts: crate::past::Pasts::new(Arc::new(Stores::new(config.clickhouse.clone()))),
-            history: History::new(Arc::new(Stores::new(config.clickhouse.clone())), std::collections::BTreeSet::new()),
+            history: History::new(
+                Arc::new(Stores::new(config.clickhouse.clone())),
+                domain::holidays::BankHolidays::embedded(),
+            ),
             door: Arc::clone(&door),
             metrics,
             health: health.clone(),
