@@ -75,7 +75,6 @@ pub(crate) fn all() -> Vec<Test> {
         crate::catalogue::tests,
         crate::pages::tests,
         crate::dashboard::tests,
-        crate::accessible::tests,
         crate::clients::tests,
     ];
     modules.into_iter().flat_map(|tests| tests()).collect()
