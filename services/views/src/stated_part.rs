@@ -99,7 +99,7 @@ fn received(metric: &StatedMetric) -> Option<String> {
 fn headline(metric: &StatedMetric) -> Markup {
     html! {
         div.fig #{ "stated-" (metric.metric) } {
-            span.lab { (metric.name) @if metric.unit == "transactions" || metric.computed { " a year" } }
+            span.lab { (metric.name) @if metric.unit == "transactions" || metric.metric == "total-cost" { " a year" } }
             @match &metric.latest {
                 Some(latest) => {
                     span.val { (value(metric, &latest.now)) @if latest.more_digital_than_all { " " span.flag title="More digital than all transactions, as stated" { (icon("odd")) span.vh { "More digital than all transactions, as stated" } } } }
@@ -125,11 +125,11 @@ fn missing_ever(metric: &StatedMetric) -> Markup {
     html! { span.miss data-m=(if words == "not requested" { "nr" } else { "np" }) { (words) } }
 }
 
-/// Arrow, size and words: `▲ 4.2% more than Jul 2016 to Jun 2017`.
+/// Arrow, signed size and words: `▲ +4.2% against Jul 2016 to Jun 2017 (good)`.
 fn change_words(metric: &StatedMetric, change: &Change) -> Markup {
     let (arrow, word) = match change.direction.as_str() {
-        "up" => ("up", "more than"),
-        "down" => ("down", "less than"),
+        "up" => ("up", "against"),
+        "down" => ("down", "against"),
         _ => ("same", "the same as"),
     };
     let judged = match (metric.better.as_str(), change.direction.as_str()) {
@@ -227,7 +227,7 @@ mod tests {
     fn a_figure_says_its_exact_value_its_change_and_its_revisions() {
         let text = headline(&metric(None)).into_string();
         assert!(text.contains("<span aria-hidden=\"true\">1.23m</span><span class=\"vh\">1,234,567</span>"), "{text}");
-        assert!(text.contains("−4.2%") && text.contains("less than Jan 2016 to Dec 2016"), "{text}");
+        assert!(text.contains("−4.2%") && text.contains("against Jan 2016 to Dec 2016"), "{text}");
         let text = history(&metric(None)).into_string();
         assert!(text.contains("1 revision") && text.contains("1,200,000") && text.contains("before: "), "{text}");
     }

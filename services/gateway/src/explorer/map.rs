@@ -160,7 +160,7 @@ impl Explorer<'_> {
 
 fn gathered(name: String, entries: &[Entry<'_>], href: String) -> Tile {
     Tile {
-        short_name: name.clone(),
+        short_name: name.replace(" other departments", " others"),
         name,
         href,
         department: None,

@@ -99,7 +99,14 @@ pub struct Asked {
     pub rest: usize,
     /// How many of the largest departments a treemap leaves out.
     pub without: usize,
+    /// Rows that a page shows of its table of services; downloads have all.
+    pub limit: usize,
 }
+
+/// Rows of a page, unless asked otherwise.
+const ROWS: usize = 100;
+/// Rows of a page at most.
+pub(super) const ROWS_MAX: usize = 2_000;
 
 impl Default for Asked {
     fn default() -> Self {
@@ -113,6 +120,7 @@ impl Default for Asked {
             department: None,
             rest: 0,
             without: 0,
+            limit: ROWS,
         }
     }
 }
@@ -144,7 +152,8 @@ impl Asked {
         let department = asked.slug("department");
         let rest = asked.number("rest", 0..=50, 0);
         let without = asked.number("without", 0..=50, 0);
-        asked.done(Self { q, by, owners, to, sort, order, department, rest, without })
+        let limit = asked.number("limit", 1..=ROWS_MAX, ROWS);
+        asked.done(Self { q, by, owners, to, sort, order, department, rest, without, limit })
     }
 
     /// The twelve months asked for.
@@ -177,7 +186,7 @@ impl Asked {
     #[must_use]
     pub fn address_with(&self, path: &str, more: &[(&str, &str)]) -> String {
         let usual = if self.q.is_empty() { Column::Volume } else { Column::Match };
-        let (rest, without) = (self.rest.to_string(), self.without.to_string());
+        let (rest, without, limit) = (self.rest.to_string(), self.without.to_string(), self.limit.to_string());
         let shown = |shown: bool, text: &'static str| if shown { text } else { "" };
         let mut pairs = vec![
             ("q", self.q.as_str()),
@@ -189,6 +198,7 @@ impl Asked {
             ("department", self.department.as_deref().unwrap_or_default()),
             ("rest", if self.rest > 0 { &rest } else { "" }),
             ("without", if self.without > 0 { &without } else { "" }),
+            ("limit", if self.limit == ROWS { "" } else { &limit }),
         ];
         pairs.extend_from_slice(more);
         ask::address(path, &pairs)
@@ -227,6 +237,7 @@ mod tests {
                         department: Some("dft".into()),
                         rest: 2,
                         without: 1,
+                        limit: 7,
                     };
                     let address = asked.address("/x");
                     let query = address.split_once('?').unwrap().1;

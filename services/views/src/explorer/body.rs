@@ -53,12 +53,12 @@ pub fn agency_section(stated: &BodyStated, path: &str) -> Markup {
         @if stated.services.is_empty() {
             p { "No service in these figures." }
         } @else {
+            section.sec #map { header { h2 { "Where its transactions are" } } (body_map(&stated.map)) }
             section.sec #stated-services {
                 header { h2 { "Its services, as stated" } p.sub { "Twelve months each; a figure from an older window says what came after it." } }
                 (services_table(&stated.services, &stated.asked, path, Show { department: false, high: false }))
                 (table_foot(&stated.asked, path, stated.stated_as_of_ms, stated.newest.as_ref()))
             }
-            section.sec #map { header { h2 { "Where its transactions are" } } (body_map(&stated.map)) }
         }
     }
 }

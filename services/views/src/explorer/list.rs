@@ -6,6 +6,7 @@
 
 use maud::{Markup, html};
 
+use super::asked::ROWS_MAX;
 use super::order::{share, take_up};
 use super::{Asked, Column, HIGH_VOLUME, List, Owners, Query};
 use crate::figures::{ExplorerDepartment, ExplorerList, ExplorerService, Period, StatedSums};
@@ -287,8 +288,11 @@ pub(super) fn services_table(rows: &[ExplorerService], asked: &Asked, path: &str
                 (head(asked, path, Column::CostPerTransaction, "n", "Cost per transaction", 1))
                 (head(asked, path, Column::TotalCost, "n", "Total cost a year", 1))
             } }
-            tbody { @for row in rows { tr { (service_cells(row, &query, show)) } } }
+            tbody { @for row in rows.iter().take(asked.limit) { tr { (service_cells(row, &query, show)) } } }
         } }
+        @if rows.len() > asked.limit {
+            p.more { (format::exact(asked.limit as u64)) " of " (format::count(rows.len() as u64, "service")) " shown. " a href=(asked.but(|a| a.limit = ROWS_MAX).address(path)) { "All " (format::exact(rows.len() as u64)) " on one page" } }
+        }
         @if show.high { p.tiny { "Cost per transaction is not a measure of efficiency across services: services differ in what a transaction is." } }
     }
 }
