@@ -4,8 +4,12 @@ use std::error::Error;
 use std::path::PathBuf;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let files =
-        ["performance/v1/collector.proto", "performance/v1/backfill.proto", "performance/internal/v1/record.proto"];
+    let files = [
+        "performance/v1/collector.proto",
+        "performance/v1/backfill.proto",
+        "performance/internal/v1/record.proto",
+        "performance/internal/v1/book.proto",
+    ];
     for file in files {
         println!("cargo:rerun-if-changed={file}");
     }

@@ -276,10 +276,13 @@ async fn serve_gateway() -> Result<(), Failure> {
     let world = Arc::new(World::new(Catalogue::embedded(), Vec::new(), now_ms()));
     let hub = Hub::new(Arc::clone(&world), metrics.clone(), true);
     let writers = Writers::new(hub, config.live.writers);
+    let stores = Arc::new(Stores::new(config.clickhouse));
+    let number = |id: &str| world.catalogue.service_by_id(id).map(|service| service.number);
+    let (_, rules) = runtime::rules::load(None, number)?;
     let site = Site {
         world: Arc::clone(&world),
-        pasts: gateway::past::Pasts::new(Arc::new(Stores::new(config.clickhouse.clone()))),
-        history: History::new(Arc::new(Stores::new(config.clickhouse)), domain::holidays::BankHolidays::embedded()),
+        pasts: gateway::past::Pasts::new(Arc::clone(&stores)),
+        history: History::new(Arc::clone(&stores), domain::holidays::BankHolidays::embedded()),
         door: Door::new(Arc::clone(&writers), config.live.clone(), shutdown.clone()),
         metrics,
         health: runtime::admin::Health::default(),
@@ -287,6 +290,9 @@ async fn serve_gateway() -> Result<(), Failure> {
         rules: RulesInForce { late_after_days: 7, future_minutes: 5, minutes_kept_days: 9 },
         stated: gateway::stated::Stated::default(),
         held: Held::default(),
+        kept: gateway::kept::Kept::default(),
+        auditor: gateway::audit::Auditor::new(Arc::clone(&stores), rules),
+        govuk: gateway::govuk::Keeper::new(stores),
     };
     drop(writers.start(&shutdown));
     let listener = TcpListener::bind("127.0.0.1:0").await?;

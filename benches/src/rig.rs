@@ -172,6 +172,7 @@ impl Rig {
         let store = self.servers.clickhouse();
         let departments = self.dir.path().join("departments.toml").display().to_string();
         let mut pairs = vec![("ADMIN__LISTEN", "127.0.0.1:0".to_owned()), ("KAFKA__BROKERS", self.brokers.clone())];
+        pairs.push(("TOPICS__BOOKS", format!("{}-books", self.name)));
         if service == "COLLECTOR" {
             pairs.push(("GRPC__LISTEN", "127.0.0.1:0".to_owned()));
             pairs.push(("DEPARTMENTS__FILE", departments));

@@ -3,9 +3,11 @@
 //!
 //! Invariant: nothing outside this crate reads or writes a wire field. It never does IO and knows no clock.
 
+mod book;
 mod bridge;
 mod pack;
 
+pub use book::{Book, BookLine, decode_book, encode_book};
 pub use bridge::{Stamp, append_record, decode_record, encode_record, parse_event, parse_retraction};
 pub use pack::{Pack, PackedCell, decode_pack, encode_pack};
 

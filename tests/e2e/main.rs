@@ -4,12 +4,14 @@
 //! The logs of a run that failed stay in `target/e2e`; `E2E_KEEP_LOGS=1` keeps those of any run.
 
 mod aggregator;
+mod audit;
 mod catalogue;
 mod clients;
 mod cluster;
 mod collector;
 mod dashboard;
 mod faults;
+mod govuk;
 mod late;
 mod pages;
 mod pipeline;

@@ -75,6 +75,8 @@ pub(crate) fn all() -> Vec<Test> {
         crate::catalogue::tests,
         crate::pages::tests,
         crate::dashboard::tests,
+        crate::audit::tests,
+        crate::govuk::tests,
         crate::clients::tests,
     ];
     modules.into_iter().flat_map(|tests| tests()).collect()

@@ -7,6 +7,7 @@ pub mod browser;
 pub mod check;
 pub mod events;
 pub mod expect;
+pub mod get;
 pub mod log;
 pub mod metrics;
 pub mod sender;

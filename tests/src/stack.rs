@@ -293,6 +293,7 @@ impl Stack {
             ("TOPICS__BACKFILL", format!("{}-backfill", self.name)),
             ("TOPICS__CORRECTIONS", format!("{}-corrections", self.name)),
             ("TOPICS__LIVE", self.live_topic()),
+            ("TOPICS__BOOKS", format!("{}-books", self.name)),
         ];
         match service {
             "COLLECTOR" => {

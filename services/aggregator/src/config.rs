@@ -92,4 +92,6 @@ pub struct Counting {
     pub check_ms: u64,
     /// … by reading at most so many records of raw at a time.
     pub check_rows_max: u64,
+    /// Days that the live path can touch no more are sealed this often, milliseconds.
+    pub seal_ms: u64,
 }

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod collectors;
 pub mod config;
 pub mod consumer;
 pub mod counter;
@@ -18,7 +19,9 @@ pub mod reader;
 pub mod repair;
 pub mod rows;
 pub mod schema;
+pub mod seal;
 pub mod store;
+pub mod touched;
 pub mod writer;
 
 use std::sync::Arc;
@@ -58,6 +61,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     let (written, done) = mpsc::unbounded_channel();
     let writer = writer::run(store.clone(), publisher.acked(), stall.clone(), metrics.clone(), to_write, written);
     let writer = tokio::spawn(writer);
+    keep_aside(&config, &store, &rules, &metrics, &shutdown);
 
     health.not_ready("waiting for partitions");
     let consumer = consumer::join(&config.kafka, &config.group, &config.topics.events).context("consumer")?;
@@ -112,6 +116,18 @@ fn stop_with(mut shutdown: Shutdown, trigger: Arc<Trigger>) {
     });
 }
 
+/// What goes on beside the counting: the collectors' books into the store, closed days sealed.
+fn keep_aside(config: &Config, store: &Store, rules: &Rules, metrics: &metrics::Metrics, shutdown: &Shutdown) {
+    let pace = seal::Pace { every: Duration::from_millis(config.counting.seal_ms), late_ms: rules.late_ms };
+    tokio::spawn(seal::keep(store.clone(), pace, metrics.clone(), shutdown.clone()));
+    let collectors = collectors::run(config.clone(), store.clone(), metrics.clone(), shutdown.clone());
+    tokio::spawn(async move {
+        if let Err(error) = collectors.await {
+            tracing::error!(error = format!("{error:#}"), "the collectors' books are not stored");
+        }
+    });
+}
+
 /// Waits for Kafka and ClickHouse, then checks topics, tables and rules; `None` if told to stop meanwhile.
 async fn checked(
     config: &Config,
@@ -121,7 +137,8 @@ async fn checked(
     shutdown: &Shutdown,
 ) -> anyhow::Result<Option<Store>> {
     let [events, backfill, corrections] = Topic::logs(&config.topics, rules.partitions);
-    let topics = [events, backfill, corrections, Topic::live(&config.topics)];
+    let (live, books) = (Topic::live(&config.topics), Topic::books(&config.topics));
+    let topics = [events, backfill, corrections, live, books];
     let admin = Admin::new(&config.kafka)?;
     let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(3));
     while !shutdown.is_stopping() {

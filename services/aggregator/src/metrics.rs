@@ -93,6 +93,10 @@ pub struct Metrics {
     pub surplus: Gauge,
     /// One comparison of the store with the books.
     pub check_seconds: Histogram,
+    /// Records on the topic of the collectors' books that are none.
+    pub unreadable_books: Counter,
+    /// Days sealed, those sealed again among them.
+    pub sealed_days: Counter,
 }
 
 impl Metrics {
@@ -122,6 +126,8 @@ impl Metrics {
             repaired_cells: Counter::default(),
             surplus: Gauge::default(),
             check_seconds: seconds(),
+            unreadable_books: Counter::default(),
+            sealed_days: Counter::default(),
         };
         registry.register("records", "Records by outcome", records);
         registry.register("conservation_difference", "Applied less recorded; 0 or alarm", metrics.difference.clone());
@@ -137,6 +143,8 @@ impl Metrics {
         registry.register("resident_ids", "Ids in memory", metrics.ids.clone());
         registry.register("owned_partitions", "Partitions owned", metrics.partitions.clone());
         metrics.register_repair(registry);
+        registry.register("unreadable_books", "Not a collector's book", metrics.unreadable_books.clone());
+        registry.register("sealed_days", "Days folded into the day table", metrics.sealed_days.clone());
         metrics
     }
 

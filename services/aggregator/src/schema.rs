@@ -8,10 +8,11 @@ use runtime::clickhouse::{Error as StoreError, Store};
 use serde::{Deserialize, Serialize};
 
 /// The schema files, in order.
-const FILES: [(u16, &str, &str); 5] = [
+const FILES: [(u16, &str, &str); 6] = [
     (1, "001_cells.sql", include_str!("../schema/001_cells.sql")),
     (2, "002_books.sql", include_str!("../schema/002_books.sql")),
     (3, "003_figures.sql", include_str!("../schema/003_figures.sql")),
+    (5, "005_audit.sql", include_str!("../schema/005_audit.sql")),
     (6, "006_repair.sql", include_str!("../schema/006_repair.sql")),
     (9, "009_late.sql", include_str!("../schema/009_late.sql")),
 ];

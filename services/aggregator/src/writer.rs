@@ -16,6 +16,7 @@ use crate::live::Acked;
 use crate::metrics::Metrics;
 use crate::raw::Raw;
 use crate::rows::{self, Insert};
+use crate::touched::Touched;
 
 /// Everything counted since the flush before.
 #[derive(Debug)]
@@ -89,7 +90,8 @@ pub(crate) async fn write(
         insert(store, stall, metrics, raw).await;
     }
     acked.reached(flush.packs).await;
-    for cells in &cells {
+    let touched = Touched::of(flush.cells.iter().map(|(source, cell)| (*source, cell)));
+    for cells in touched.begun().iter().chain(&cells).chain(&touched.done()) {
         insert(store, stall, metrics, cells).await;
     }
     if let Some(ledger) = &ledger {

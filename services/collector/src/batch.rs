@@ -5,10 +5,15 @@
 
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
+use std::sync::Arc;
+
+use domain::source::{Log, ServiceNumber};
+use domain::time::Period;
 use prometheus_client::metrics::counter::Counter;
 use tokio::sync::Notify;
 
 use crate::admission::Permit;
+use crate::ledger::Ledger;
 
 const PENDING: i64 = -1;
 const GIVEN_UP: i64 = -2;
@@ -24,27 +29,44 @@ pub enum Delivery {
     Pending,
 }
 
+/// Where the reports of a batch are added up.
+#[derive(Debug)]
+pub struct Accounts {
+    /// The log that the batch goes to.
+    pub log: Log,
+    /// When it came in, unix milliseconds.
+    pub received_at_ms: i64,
+    /// The service of each event.
+    pub services: Vec<ServiceNumber>,
+    /// The collector's books.
+    pub ledger: Arc<Ledger>,
+    /// Acknowledged events of the department.
+    pub accepted: Counter,
+    /// Events of the department that were given up.
+    pub retried: Counter,
+}
+
 /// The events of a batch that passed the door.
 #[derive(Debug)]
 pub struct Batch {
     slots: Vec<AtomicI64>,
     left: AtomicUsize,
     all_in: Notify,
-    accepted: Counter,
-    retried: Counter,
+    accounts: Accounts,
     _permit: Permit,
 }
 
 impl Batch {
-    /// A batch of `events`, all pending; the permit is given back after the last report.
+    /// A batch of one event for each of the accounts' services, all pending; the permit is given back after the last
+    /// report.
     #[must_use]
-    pub fn new(events: usize, permit: Permit, accepted: Counter, retried: Counter) -> Self {
+    pub fn new(permit: Permit, accounts: Accounts) -> Self {
+        let events = accounts.services.len();
         Self {
             slots: (0..events).map(|_| AtomicI64::new(PENDING)).collect(),
             left: AtomicUsize::new(events),
             all_in: Notify::new(),
-            accepted,
-            retried,
+            accounts,
             _permit: permit,
         }
     }
@@ -61,15 +83,19 @@ impl Batch {
         self.slots.is_empty()
     }
 
-    /// The brokers have stored an event.
-    pub fn stored(&self, at: usize, offset: i64) {
-        self.accepted.inc();
+    /// The brokers have stored an event; `appended_at_ms` is their time.
+    pub fn stored(&self, at: usize, offset: i64, appended_at_ms: i64) {
+        let Accounts { log, services, ledger, accepted, .. } = &self.accounts;
+        accepted.inc();
+        ledger.accepted(*log, services[at], Period::Hour.index_at(appended_at_ms.max(0)));
         self.settle(at, offset.max(0));
     }
 
     /// An event was given up.
     pub fn given_up(&self, at: usize) {
-        self.retried.inc();
+        let Accounts { log, services, ledger, retried, received_at_ms, .. } = &self.accounts;
+        retried.inc();
+        ledger.given_up(*log, services[at], Period::Hour.index_at((*received_at_ms).max(0)));
         self.settle(at, GIVEN_UP);
     }
 
@@ -102,7 +128,6 @@ impl Batch {
 mod tests {
     use super::*;
     use crate::admission::Admission;
-    use std::sync::Arc;
     use std::time::Duration;
 
     #[tokio::test]
@@ -110,14 +135,26 @@ mod tests {
         let admission = Admission::new(10, 10);
         let (accepted, retried) = (Counter::default(), Counter::default());
         let permit = admission.admit(1, 10).expect("room");
-        let batch = Arc::new(Batch::new(2, permit, accepted.clone(), retried.clone()));
-        batch.stored(1, 7);
+        let accounts = Accounts {
+            log: Log::Events,
+            received_at_ms: 3_599_999,
+            services: vec![ServiceNumber(1), ServiceNumber(2)],
+            ledger: Arc::default(),
+            accepted: accepted.clone(),
+            retried: retried.clone(),
+        };
+        let ledger = Arc::clone(&accounts.ledger);
+        let batch = Arc::new(Batch::new(permit, accounts));
+        batch.stored(1, 7, 3_600_000);
         assert!(tokio::time::timeout(Duration::from_millis(20), batch.all_in()).await.is_err());
         assert_eq!((batch.delivery(0), batch.delivery(1)), (Delivery::Pending, Delivery::Stored(7)));
         batch.given_up(0);
         tokio::time::timeout(Duration::from_secs(5), batch.all_in()).await.expect("all in");
         assert_eq!(batch.delivery(0), Delivery::GivenUp);
         assert_eq!((accepted.get(), retried.get()), (1, 1));
+        let lines: Vec<_> =
+            ledger.unheard().iter().map(|line| (line.service.0, line.hour, line.accepted, line.given_up)).collect();
+        assert_eq!(lines, [(1, 0, 0, 1), (2, 1, 1, 0)], "by append time, and what was given up by receipt");
         assert_eq!(admission.in_flight(), 10);
         drop(batch);
         assert_eq!(admission.in_flight(), 0);

@@ -33,6 +33,8 @@ pub struct Config {
     pub limits: Limits,
     /// Pace of the producer.
     pub producer: Producer,
+    /// The collector's own books.
+    pub books: Books,
 }
 
 /// How much longer than the producer a batch waits for its reports, milliseconds.
@@ -52,6 +54,7 @@ impl Config {
         );
         anyhow::ensure!(self.limits.batch_events_max > 0, "limits.batch_events_max must be at least 1");
         anyhow::ensure!(self.limits.stream_batches_max > 0, "limits.stream_batches_max must be at least 1");
+        anyhow::ensure!(self.books.every_ms >= 100, "books.every_ms must be at least 100");
         anyhow::ensure!(self.grpc.calls_per_connection_max > 0, "grpc.calls_per_connection_max must be at least 1");
         Ok(())
     }
@@ -115,6 +118,14 @@ pub struct Producer {
     pub away_after_ms: u32,
     /// How long senders are asked to wait, milliseconds.
     pub retry_after_ms: u32,
+}
+
+/// The collector's own books.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Books {
+    /// They are written this often, milliseconds.
+    pub every_ms: u64,
 }
 
 #[cfg(test)]

@@ -3,9 +3,11 @@
 pub mod admission;
 mod backfill;
 pub mod batch;
+pub mod books;
 pub mod config;
 pub mod departments;
 pub mod grpc;
+pub mod ledger;
 pub mod metrics;
 pub mod producer;
 pub mod publish;
@@ -99,8 +101,10 @@ pub async fn start(config: Config, shutdown: Shutdown) -> anyhow::Result<Running
             config.limits.department_in_flight_bytes_max,
         ),
         producer: producer::Producer::new(&config).context("producer")?,
+        ledger: Arc::default(),
         metrics,
     });
+    let books = books::Books::new(&config, boot).context("producer of the books")?;
     Listening { service: "collector", grpc: Some(grpc), admin: Some(admin), ..Listening::default() }.announce();
 
     let (reporter, health_service) = tonic_health::server::health_reporter();
@@ -108,12 +112,17 @@ pub async fn start(config: Config, shutdown: Shutdown) -> anyhow::Result<Running
     let serving =
         server::run(&config, listener, Arc::clone(&publisher), departments, health_service, shutdown.clone())?;
     let task = tokio::spawn(async move {
+        let keeping = async {
+            books.keep(&publisher.ledger, shutdown.clone()).await;
+            std::future::pending::<()>().await;
+        };
         tokio::select! {
             served = serving => served?,
             failed = watching => return Err(failed),
-            () = drained(shutdown) => tracing::warn!("calls were left behind"),
+            () = drained(shutdown.clone()) => tracing::warn!("calls were left behind"),
+            () = keeping => {}
         }
-        close(publisher).await
+        close(&publisher, &books).await
     });
     Ok(Running { grpc, admin, task })
 }
@@ -125,13 +134,13 @@ async fn drained(mut shutdown: Shutdown) {
 }
 
 /// The last of a run: records that nobody waits for any more, and the books.
-async fn close(publisher: Arc<Publisher>) -> anyhow::Result<()> {
+async fn close(publisher: &Arc<Publisher>, books: &books::Books) -> anyhow::Result<()> {
     let limit = if *publisher.producer.away().borrow() { FLUSH_AWAY } else { FLUSH };
-    let flush = move || {
-        let unclosed = publisher.producer.flush(limit);
-        publisher.metrics.close_books(publisher.boot, unclosed);
-    };
-    tokio::task::spawn_blocking(flush).await.context("flush")
+    let flushing = Arc::clone(publisher);
+    let unclosed = tokio::task::spawn_blocking(move || flushing.producer.flush(limit)).await.context("flush")?;
+    publisher.metrics.close_books(publisher.boot, unclosed);
+    books.close(&publisher.ledger, unclosed).await;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -72,7 +72,9 @@ impl ProducerContext for Reports {
         match result {
             Ok(message) => {
                 self.0.stored.fetch_add(1, Ordering::AcqRel);
-                slot.batch.stored(slot.at, message.offset());
+                // The broker's append time: the topic is checked for it.
+                let appended_at_ms = message.timestamp().to_millis().unwrap_or(0);
+                slot.batch.stored(slot.at, message.offset(), appended_at_ms);
             }
             Err((error, _)) => {
                 self.0.notice(error);
@@ -237,7 +239,8 @@ impl Producer {
 mod tests {
     use super::*;
     use crate::admission::Admission;
-    use crate::batch::Delivery;
+    use crate::batch::{Accounts, Delivery};
+    use domain::source::{Log, ServiceNumber};
     use prometheus_client::metrics::counter::Counter;
 
     fn without_brokers() -> Producer {
@@ -253,7 +256,15 @@ mod tests {
         let admission = Admission::new(10, 10);
         let permit = admission.admit(1, 10).expect("room");
         let retried = Counter::default();
-        let batch = Arc::new(Batch::new(2, permit, Counter::default(), retried.clone()));
+        let accounts = Accounts {
+            log: Log::Events,
+            received_at_ms: 1,
+            services: vec![ServiceNumber(1); 2],
+            ledger: Arc::default(),
+            accepted: Counter::default(),
+            retried: retried.clone(),
+        };
+        let batch = Arc::new(Batch::new(permit, accounts));
         let mut records = Records::with_capacity(2);
         assert_eq!((records.push(0, |to| to.push(1)), records.push(1, |to| to.push(2))), (0, 1));
         producer.send(Log::Events, &batch, &records, 1);

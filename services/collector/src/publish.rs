@@ -14,8 +14,9 @@ use proto::{Stamp, append_record, encoded_len, parse_event, parse_retraction, v1
 use runtime::clock::now_ms;
 
 use crate::admission::{Admission, Permit, Refused, cost};
-use crate::batch::{Batch, Delivery};
+use crate::batch::{Accounts, Batch, Delivery};
 use crate::config::{Limits, Producer as Pace, REPORTS_LATE_MS};
+use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::producer::Producer;
 use crate::records::Records;
@@ -40,6 +41,8 @@ pub struct Publisher {
     pub admission: Admission,
     /// To Kafka.
     pub producer: Producer,
+    /// This run's books.
+    pub ledger: Arc<Ledger>,
     /// Metrics.
     pub metrics: Metrics,
 }
@@ -225,10 +228,12 @@ impl Publisher {
         let id = self.department_id(department);
         let books = self.metrics.books(id);
         let mut records = Records::with_capacity(items.len());
+        let mut services = Vec::with_capacity(items.len());
         let enter = |parsed| match parsed {
             Ok(event) => {
                 let Event { service, id, .. } = event;
                 let partition = partition_of(service, id, self.rules.spread(service), self.rules.partitions);
+                services.push(service);
                 Entry::Sent(records.push(partition, |bytes| append_record(event, stamp, bytes)), partition)
             }
             Err(reject) => {
@@ -237,7 +242,9 @@ impl Publisher {
             }
         };
         let entries = self.parse(department, path, items, received_at_ms).map(enter).collect();
-        let batch = Arc::new(Batch::new(records.len(), permit, books.accepted, books.retried));
+        let (accepted, retried, ledger) = (books.accepted, books.retried, Arc::clone(&self.ledger));
+        let accounts = Accounts { log: T::log(path), received_at_ms, services, ledger, accepted, retried };
+        let batch = Arc::new(Batch::new(permit, accounts));
         self.producer.send(T::log(path), &batch, &records, received_at_ms);
         (entries, batch)
     }

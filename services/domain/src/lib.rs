@@ -3,6 +3,7 @@
 //! Invariant: everything here is a pure function of its arguments. It never does IO, reads a clock or a
 //! configuration file, and knows nothing of tokio, Kafka or ClickHouse.
 
+pub mod audit;
 pub mod calendar;
 pub mod catalogue;
 pub mod cell;

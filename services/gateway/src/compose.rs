@@ -100,11 +100,13 @@ impl Composer<'_> {
         shown.take(SILENT_SHOWN).collect()
     }
 
-    fn department_ref(&self, number: u8) -> DepartmentRef {
+    /// A department by its names.
+    pub(crate) fn department_ref(&self, number: u8) -> DepartmentRef {
         department_ref(self.catalogue, number)
     }
 
-    fn service_ref(&self, service: &Service) -> ServiceRef {
+    /// A service by its names.
+    pub(crate) fn service_ref(&self, service: &Service) -> ServiceRef {
         ServiceRef {
             id: service.id.clone(),
             name: service.name.clone(),

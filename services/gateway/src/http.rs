@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 use crate::config;
 use crate::metrics::Answered;
 use crate::site::Site;
-use crate::{api, explore, live, pages};
+use crate::{api, audit, explore, govuk, live, pages};
 
 /// Nothing from elsewhere, nothing inline, in nobody's frame.
 const POLICY: &str =
@@ -55,6 +55,13 @@ pub fn router(site: Arc<Site>) -> Router {
         .route("/explorer/revisions", get(explore::revisions_api))
         .route("/books", get(api::books))
         .route("/status", get(api::status))
+        .route("/audit", get(audit::api))
+        .route("/audit.csv", get(audit::csv))
+        .route("/audit/receipt", get(audit::receipt_api))
+        .route("/govuk", get(govuk::api))
+        .route("/govuk.csv", get(govuk::csv))
+        .route("/govuk/pages", get(govuk::history_api))
+        .route("/govuk/pages.csv", get(govuk::history_csv))
         .fallback(api::nowhere);
     Router::new()
         .route("/", get(pages::overview))
@@ -69,6 +76,10 @@ pub fn router(site: Arc<Site>) -> Router {
         .route("/explorer/search", get(explore::search))
         .route("/explorer/treemap", get(explore::treemap))
         .route("/wall", get(pages::wall))
+        .route("/audit", get(audit::page))
+        .route("/audit/receipt", get(audit::receipt_page))
+        .route("/govuk", get(govuk::page))
+        .route("/govuk/pages", get(govuk::history_page))
         .route("/about-the-data", get(pages::about))
         .route("/assets/{name}", get(pages::asset))
         .route("/health", get(pages::health))

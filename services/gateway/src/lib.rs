@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod api;
+pub mod audit;
 pub mod board;
 pub mod boot;
 pub mod compose;
@@ -11,9 +12,11 @@ pub mod explorer;
 pub mod fold;
 pub mod follow;
 pub mod frame;
+pub mod govuk;
 pub mod history;
 pub mod http;
 pub mod hub;
+pub mod kept;
 pub mod live;
 pub mod metrics;
 pub mod pages;
@@ -46,11 +49,14 @@ use runtime::telemetry::Listening;
 use runtime::topics::{Admin, Error as TopicError, Topic};
 use tokio::task::JoinHandle;
 
+use crate::audit::Auditor;
 use crate::compose::{Labels, RulesInForce};
 use crate::config::Config;
 use crate::follow::Follower;
+use crate::govuk::Keeper;
 use crate::history::History;
 use crate::hub::Hub;
+use crate::kept::Kept;
 use crate::live::Door;
 use crate::metrics::Metrics;
 use crate::past::Pasts;
@@ -85,6 +91,8 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<()> {
     let serving = tokio::spawn(crate::http::serve(http, router, config.http.clone(), shutdown.clone()));
     let writers = site.writers.start(&until_last);
     tokio::spawn(Arc::clone(&site.site.history).keep(site.site.world.late(), shutdown.clone()));
+    tokio::spawn(audit::watch(Arc::clone(&site.site), shutdown.clone()));
+    tokio::spawn(Arc::clone(&site.site.govuk).keep(govuk::site_of(&site.site.world.catalogue), shutdown.clone()));
     let follower = Follower {
         world: Arc::clone(&site.site.world),
         stores: site.stores,
@@ -148,6 +156,9 @@ fn assemble(config: &Config, metrics: &Metrics, health: &Health, shutdown: &Shut
         },
         stated,
         held: Held::default(),
+        kept: Kept::default(),
+        auditor: Auditor::new(Arc::clone(&stores), rules),
+        govuk: Keeper::new(Arc::clone(&stores)),
     };
     Ok(Assembled { writers, site: Arc::new(site), stores })
 }

@@ -59,6 +59,10 @@ pub struct Metrics {
     pub lag_packs: Gauge,
     /// Age of the watermark, milliseconds; -1 if it is not known.
     pub behind_ms: Gauge,
+    /// Records that collectors accepted and the ledger lacks, or that nobody accepted, and nothing explains.
+    pub audit_difference: Gauge,
+    /// Runs of collectors that did not close in order.
+    pub unclosed_boots: Gauge,
     /// Requests answered, by kind and status.
     pub requests: Family<Answered, Counter>,
     /// From a request to its answer.
@@ -85,6 +89,8 @@ impl Metrics {
             versions: Gauge::default(),
             lag_packs: Gauge::default(),
             behind_ms: Gauge::default(),
+            audit_difference: Gauge::default(),
+            unclosed_boots: Gauge::default(),
             requests: Family::default(),
             request: Histogram::new(exponential_buckets(0.000_1, 2.0, 16)),
         };
@@ -115,6 +121,9 @@ impl Metrics {
         to.register("versions", "Versions of cells in memory", self.versions.clone());
         to.register("lag_packs", "Packs on the live topic that are not folded yet", self.lag_packs.clone());
         to.register("behind_ms", "Age of the watermark; -1 if it is not known", self.behind_ms.clone());
+        let difference = "Records that differ between collectors' books and ledger without a reason; 0, or an alarm";
+        to.register("audit_difference_records", difference, self.audit_difference.clone());
+        to.register("unclosed_collector_boots", "Runs that did not close in order", self.unclosed_boots.clone());
         to.register("requests", "Requests answered, by kind and status", self.requests.clone());
         to.register_with_unit("request", "From a request to its answer", Unit::Seconds, self.request.clone());
     }

@@ -21,9 +21,12 @@ use views::figures::{Context, DepartmentPage, Series, ServicePage};
 use views::span::Span;
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::audit::Auditor;
 use crate::compose::{self, Composer, Labels, RulesInForce};
 use crate::explorer::Explorer;
+use crate::govuk::Keeper;
 use crate::history::History;
+use crate::kept::Kept;
 use crate::live::Door;
 use crate::metrics::Metrics;
 use crate::past::Pasts;
@@ -68,6 +71,12 @@ pub struct Site {
     pub stated: Stated,
     /// Answers that were just made.
     pub held: Held,
+    /// Answers that were read from the store.
+    pub kept: Kept,
+    /// The books of collectors and ledger.
+    pub auditor: Auditor,
+    /// What was counted of the pages of GOV.UK.
+    pub govuk: Arc<Keeper>,
 }
 
 impl Site {
@@ -210,13 +219,43 @@ fn accepts_gzip(item: &str) -> bool {
     parts.next() == Some("gzip") && !parts.any(refused)
 }
 
-/// Answers by address, for less than a second.
-#[derive(Debug, Default)]
+/// Answers by address, for a short time.
+#[derive(Debug)]
 pub struct Held {
     answers: Mutex<HashMap<String, (Instant, Rendered)>>,
+    held_for: Duration,
+}
+
+impl Default for Held {
+    fn default() -> Self {
+        Self::lasting(HELD_FOR)
+    }
 }
 
 impl Held {
+    /// Holds each answer for so long.
+    #[must_use]
+    pub fn lasting(held_for: Duration) -> Self {
+        Self { answers: Mutex::default(), held_for }
+    }
+
+    /// The answer for an address, if there is one that is fresh.
+    #[must_use]
+    pub fn get(&self, address: &str) -> Option<Rendered> {
+        let answers = self.lock();
+        answers.get(address).filter(|(made, _)| made.elapsed() < self.held_for).map(|(_, held)| held.clone())
+    }
+
+    /// Holds an answer, if there is room.
+    pub fn put(&self, address: &str, made: &Rendered) {
+        let mut answers = self.lock();
+        answers.retain(|_, (made, _)| made.elapsed() < self.held_for);
+        let bytes: usize = answers.values().map(|(_, held)| held.content.body.len()).sum();
+        if bytes + made.content.body.len() <= HELD_BYTES_MAX {
+            answers.insert(address.to_owned(), (Instant::now(), made.clone()));
+        }
+    }
+
     /// The answer for an address, made if there is none that is fresh.
     pub fn get_or(&self, address: &str, make: impl FnOnce() -> Rendered) -> Rendered {
         match self.get_or_try(address, || Ok::<_, std::convert::Infallible>(make())) {
@@ -230,18 +269,11 @@ impl Held {
     /// # Errors
     /// What `make` says; it is not held.
     pub fn get_or_try<E>(&self, address: &str, make: impl FnOnce() -> Result<Rendered, E>) -> Result<Rendered, E> {
-        let now = Instant::now();
-        let fresh = |held: &(Instant, Rendered)| now.duration_since(held.0) < HELD_FOR;
-        if let Some((_, held)) = self.lock().get(address).filter(|held| fresh(held)) {
-            return Ok(held.clone());
+        if let Some(held) = self.get(address) {
+            return Ok(held);
         }
         let made = make()?;
-        let mut answers = self.lock();
-        answers.retain(|_, held| fresh(held));
-        let bytes: usize = answers.values().map(|(_, held)| held.content.body.len()).sum();
-        if bytes + made.content.body.len() <= HELD_BYTES_MAX {
-            answers.insert(address.to_owned(), (now, made.clone()));
-        }
+        self.put(address, &made);
         Ok(made)
     }
 

@@ -3,12 +3,13 @@
 //! Invariant: a figure that is not there is not put, so it is missing and never 0. Sandboxes have a topic of their own
 //! each and are in no other. It never encodes a frame and keeps no state.
 
-use domain::catalogue::Catalogue;
+use domain::catalogue::{Catalogue, GOV_UK};
 use domain::source::ServiceNumber;
 use domain::time::{Day, Period};
 use domain::vocabulary::Stage;
 
 use crate::fold::{Bucket, Fold, MINUTES_SHOWN, Measure, Sum};
+use crate::govuk::{distinct, visitors_now};
 
 /// What a viewer subscribes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,6 +22,8 @@ pub enum Topic {
     Service(ServiceNumber),
     /// `department:<id>`
     Department(u8),
+    /// `govuk`: the pages of this service.
+    GovUk(ServiceNumber),
 }
 
 impl Topic {
@@ -30,6 +33,7 @@ impl Topic {
         match name.split_once(':') {
             None if name == "overview" => Some(Self::Overview),
             None if name == "wall" => Some(Self::Wall),
+            None if name == "govuk" => Some(Self::GovUk(catalogue.service_by_id(GOV_UK)?.number)),
             Some(("service", id)) => Some(Self::Service(catalogue.service_by_id(id)?.number)),
             Some(("department", id)) => Some(Self::Department(catalogue.department_by_id(id)?.number)),
             _ => None,
@@ -42,6 +46,7 @@ impl Topic {
         match self {
             Self::Overview => "overview".to_owned(),
             Self::Wall => "wall".to_owned(),
+            Self::GovUk(_) => "govuk".to_owned(),
             Self::Service(number) => Key::Service(number).name(catalogue),
             Self::Department(number) => Key::Department(number).name(catalogue),
         }
@@ -65,6 +70,8 @@ pub enum Key {
     CompletedStarted,
     /// `visitors`: distinct visitors of the topic's service, an estimate.
     Visitors,
+    /// `visitors_now`: the same of the five minutes that end with the period, a minute.
+    VisitorsNow,
 }
 
 /// The parts of the ratios across government, each a sum over services.
@@ -108,6 +115,7 @@ impl Key {
             Self::Of(Measure::Views) => "views".to_owned(),
             Self::CompletedStarted => "completed_started".to_owned(),
             Self::Visitors => "visitors".to_owned(),
+            Self::VisitorsNow => "visitors_now".to_owned(),
         }
     }
 }
@@ -203,6 +211,7 @@ pub fn collect(topic: Topic, fold: &Fold, scope: &Scope<'_>, since: u64, put: &m
             }
         }
         Topic::Department(number) => department(number, fold, scope, since, put),
+        Topic::GovUk(number) => govuk(number, fold, scope, since, put),
     }
 }
 
@@ -262,7 +271,25 @@ fn service(number: ServiceNumber, fold: &Fold, scope: &Scope<'_>, since: u64, pu
             put(Key::CompletedStarted, at, completed);
         }
         if sum.get(Measure::Views).is_some() {
-            put(Key::Visitors, at, sum.visitors.estimate().round() as i64);
+            put(Key::Visitors, at, distinct(&sum.visitors).cast_signed());
+        }
+    }
+}
+
+/// Views and visitors by minute, of today and of the last five minutes.
+fn govuk(number: ServiceNumber, fold: &Fold, scope: &Scope<'_>, since: u64, put: &mut Put<'_>) {
+    for at in scope.minutes().map(At::minute).chain([At::day(scope.today)]) {
+        let sum = fold.sum(at.period, at.index, number).filter(|sum| sum.version > since);
+        if let Some((sum, views)) = sum.and_then(|sum| Some((sum, sum.get(Measure::Views)?))) {
+            put(Key::Of(Measure::Views), at, views);
+            put(Key::Visitors, at, distinct(&sum.visitors).cast_signed());
+        }
+    }
+    for minute in scope.minutes() {
+        if let Some((visitors, version)) = visitors_now(fold, number, minute)
+            && version > since
+        {
+            put(Key::VisitorsNow, At::minute(minute), visitors.cast_signed());
         }
     }
 }

@@ -23,6 +23,8 @@ pub struct Names {
     pub corrections: String,
     /// Changed cells.
     pub live: String,
+    /// The collectors' books.
+    pub books: String,
 }
 
 impl Names {
@@ -69,6 +71,13 @@ impl Topic {
     #[must_use]
     pub fn live(names: &Names) -> Self {
         Self { name: names.live.clone(), partitions: 1, settings: settings(DAY_MS, HOUR_MS) }
+    }
+
+    /// The topic of the collectors' books, kept as long as the events they are about.
+    #[must_use]
+    pub fn books(names: &Names) -> Self {
+        let kept_ms = EVENTS_KEPT_DAYS * DAY_MS;
+        Self { name: names.books.clone(), partitions: 1, settings: settings(kept_ms, HOUR_MS * 12) }
     }
 }
 

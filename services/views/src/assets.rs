@@ -26,10 +26,11 @@ struct File {
 }
 
 const JS: &str = "js";
-const FILES: [File; 14] = [
+const FILES: [File; 15] = [
     File { stem: "look", extension: "css", body: include_bytes!("../web/look.css") },
     File { stem: "dashboard", extension: "css", body: include_bytes!("../web/dashboard.css") },
     File { stem: "explorer", extension: "css", body: include_bytes!("../web/explorer.css") },
+    File { stem: "audit", extension: "css", body: include_bytes!("../web/audit.css") },
     File { stem: "look", extension: "woff2", body: include_bytes!("../web/look.woff2") },
     File { stem: "licence", extension: "txt", body: include_bytes!("../web/look.woff2.OFL.txt") },
     File { stem: "icon", extension: "svg", body: include_bytes!("../web/icon.svg") },

@@ -4,9 +4,11 @@
 //! It never computes a count: whoever fills these values has counted. Instants are unix milliseconds (`_ms`) or
 //! seconds (`_s`), days are London dates as `2026-11-24`.
 
+pub mod audit;
 mod compare;
 mod day_text;
 mod explorer;
+pub mod govuk;
 mod list;
 mod pages;
 mod series;

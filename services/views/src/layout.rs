@@ -36,12 +36,14 @@ pub(crate) struct Frame<'a> {
     pub(crate) query: &'a str,
 }
 
-const NAV: [(&str, &str); 6] = [
+const NAV: [(&str, &str); 8] = [
     ("/", "Overview"),
     ("/services", "Services"),
     ("/explorer", "Explorer"),
     ("/compare", "Compare"),
+    ("/govuk", "GOV.UK"),
     ("/wall", "Wall"),
+    ("/audit", "Audit"),
     ("/about-the-data", "About the data"),
 ];
 
@@ -77,6 +79,7 @@ pub(crate) fn head(title: &str, script: Option<&str>) -> Markup {
             link rel="stylesheet" href=(assets::href("look.css"));
             link rel="stylesheet" href=(assets::href("dashboard.css"));
             link rel="stylesheet" href=(assets::href("explorer.css"));
+            link rel="stylesheet" href=(assets::href("audit.css"));
             link rel="icon" href=(assets::href("icon.svg")) type="image/svg+xml";
             @if let Some(script) = script { script type="module" src=(assets::href(script)) {} }
         }

@@ -65,13 +65,13 @@ impl Server {
         let health = Health::default();
         let stated = crate::stated::Stated::default();
         stated.set_published(&world.catalogue, runtime::clock::now_ms());
+        let stores = Arc::new(Stores::new(config.clickhouse.clone()));
+        let number = |id: &str| world.catalogue.service_by_id(id).map(|service| service.number);
+        let (_, rules) = runtime::rules::load(None, number).unwrap();
         let site = Site {
             world: Arc::clone(&world),
-            pasts: crate::past::Pasts::new(Arc::new(Stores::new(config.clickhouse.clone()))),
-            history: History::new(
-                Arc::new(Stores::new(config.clickhouse.clone())),
-                domain::holidays::BankHolidays::embedded(),
-            ),
+            pasts: crate::past::Pasts::new(Arc::clone(&stores)),
+            history: History::new(Arc::clone(&stores), domain::holidays::BankHolidays::embedded()),
             door: Arc::clone(&door),
             metrics,
             health: health.clone(),
@@ -79,6 +79,9 @@ impl Server {
             rules: RulesInForce { late_after_days: 7, future_minutes: 5, minutes_kept_days: 9 },
             stated,
             held: Held::default(),
+            kept: crate::kept::Kept::default(),
+            auditor: crate::audit::Auditor::new(Arc::clone(&stores), rules),
+            govuk: crate::govuk::Keeper::new(stores),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -1,0 +1,258 @@
+//! What ClickHouse knows of the audit: the ledger by service and hour, the collectors' books, single records.
+//!
+//! Invariant: it reads views only, and every read is bounded in time and in rows.
+
+use clickhouse::Row;
+use domain::audit::Boot;
+use domain::source::{EventId, ServiceNumber};
+use runtime::clickhouse::{Error, Store};
+use serde::Deserialize;
+
+/// Records by service, hour or both, and outcome.
+#[derive(Debug, Clone, Copy, Row, Deserialize)]
+pub struct Recorded {
+    /// Service, or 0.
+    pub service: u16,
+    /// Begin of the hour, unix seconds, or 0.
+    pub start: u32,
+    /// Number of the outcome.
+    pub outcome: u8,
+    /// How many.
+    pub n: u64,
+}
+
+/// Records as collectors know them.
+#[derive(Debug, Clone, Copy, Row, Deserialize)]
+pub struct Accepted {
+    /// Service, or 0.
+    pub service: u16,
+    /// Begin of the hour, unix seconds, or 0.
+    pub start: u32,
+    /// Acknowledged.
+    pub accepted: u64,
+    /// Given up.
+    pub given_up: u64,
+}
+
+/// A service and hour in which the two differ.
+#[derive(Debug, Clone, Copy, Row, Deserialize)]
+pub struct Differing {
+    /// Which.
+    pub service: u16,
+    /// Begin of the hour, unix seconds.
+    pub start: u32,
+    /// With an outcome.
+    pub recorded: u64,
+    /// Acknowledged.
+    pub accepted: u64,
+    /// Given up in this hour and the one before.
+    pub given_up: u64,
+}
+
+#[derive(Debug, Clone, Copy, Row, Deserialize)]
+struct BootRow {
+    boot: u64,
+    opened_at_ms: i64,
+    written_at_ms: i64,
+    ended: u8,
+    left_open: u64,
+}
+
+/// A record of raw.
+#[derive(Debug, Clone, Row, Deserialize)]
+pub struct RawRow {
+    /// Number of the log.
+    pub log: u8,
+    /// Generation.
+    pub epoch: u16,
+    /// Partition.
+    pub p: u16,
+    /// Place in it.
+    pub offset: u64,
+    /// Broker's time.
+    pub appended_at_ms: i64,
+    /// Collector's time.
+    pub received_at_ms: i64,
+    /// When it happened.
+    pub occurred_at_ms: i64,
+    /// Number of the outcome.
+    pub outcome: u8,
+    /// Whose.
+    pub service: u16,
+    /// Transaction 1, rating 2, page view 3.
+    pub kind: u8,
+    /// Number of the stage.
+    pub stage: u8,
+    /// Number of the channel.
+    pub channel: u8,
+    /// Step on the way.
+    pub step: u8,
+    /// Number of the reason.
+    pub reason: u8,
+    /// Number of the page.
+    pub page: u32,
+    /// Hash of the content.
+    pub content: u64,
+    /// Run of the collector.
+    pub boot: u64,
+    /// Halves of the id's hash.
+    pub high: u64,
+    /// The lower one.
+    pub low: u64,
+}
+
+/// Which hours and which services are asked for.
+#[derive(Debug, Clone)]
+pub struct Range {
+    /// First second.
+    pub from_s: i64,
+    /// The services; `None` = all.
+    pub services: Option<Vec<ServiceNumber>>,
+}
+
+impl Range {
+    /// A condition on `t` and `service`, of numbers only.
+    fn condition(&self) -> String {
+        let services = match &self.services {
+            None => String::new(),
+            Some(services) => {
+                let list: Vec<_> = services.iter().map(|service| service.0.to_string()).collect();
+                // Service 0 is of records that could not be decoded; an empty list would not be SQL.
+                format!(" AND service IN ({})", if list.is_empty() { "65535".to_owned() } else { list.join(", ") })
+            }
+        };
+        format!("t >= toDateTime({}, 'UTC'){services}", self.from_s)
+    }
+}
+
+/// Everything of one audit.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// By service.
+    pub recorded: Vec<Recorded>,
+    /// By service.
+    pub accepted: Vec<Accepted>,
+    /// By hour.
+    pub recorded_by_hour: Vec<Recorded>,
+    /// By hour.
+    pub accepted_by_hour: Vec<Accepted>,
+    /// Service and hour, only where they differ.
+    pub differing: Vec<Differing>,
+    /// Runs of collectors that wrote since the first hour.
+    pub boots: Vec<Boot>,
+    /// Newest first; may be cut short.
+    pub conflicts: Vec<RawRow>,
+}
+
+/// Reads an audit.
+///
+/// # Errors
+/// ClickHouse.
+pub async fn read(store: &Store, range: &Range) -> Result<Found, Error> {
+    let condition = range.condition();
+    let recorded = |start: &str, service: &str| {
+        format!(
+            "SELECT of_service AS service, start, outcome, toUInt64(records) AS n FROM (SELECT {service} AS of_service, \
+             {start} AS start, outcome, sum(n) AS records FROM {{figures}}.recorded_hour WHERE {condition} GROUP BY \
+             of_service, start, outcome) ORDER BY service, start, outcome"
+        )
+    };
+    let accepted = |start: &str, service: &str| {
+        format!(
+            "SELECT of_service AS service, start, toUInt64(taken) AS accepted, toUInt64(dropped) AS given_up FROM \
+             (SELECT {service} AS of_service, {start} AS start, sum(accepted) AS taken, sum(given_up) AS dropped FROM \
+             {{figures}}.accepted_hour WHERE {condition} GROUP BY of_service, start) ORDER BY service, start"
+        )
+    };
+    let (none, hour, service) = ("toUInt32(0)", "toUInt32(t)", "service");
+    let sql = [recorded(none, service), recorded(hour, "toUInt16(0)")];
+    let also = [accepted(none, service), accepted(hour, "toUInt16(0)")];
+    let (recorded, recorded_by_hour, accepted, accepted_by_hour, differing, boots) = tokio::try_join!(
+        store.rows("reading the ledger by service", store.query(&sql[0])),
+        store.rows("reading the ledger by hour", store.query(&sql[1])),
+        store.rows("reading the collectors' books by service", store.query(&also[0])),
+        store.rows("reading the collectors' books by hour", store.query(&also[1])),
+        differing(store, &condition),
+        boots(store),
+    )?;
+    let found = Found { recorded, recorded_by_hour, accepted, accepted_by_hour, differing, boots, ..Found::default() };
+    let has_conflict = found.recorded.iter().any(|row| row.outcome == domain::outcome::Outcome::Conflict.number());
+    let conflicts = match &range.services {
+        Some(_) if has_conflict => conflicts(store, range).await?,
+        _ => Vec::new(),
+    };
+    Ok(Found { conflicts, ..found })
+}
+
+/// Services and hours in which ledger and books differ: few.
+async fn differing(store: &Store, condition: &str) -> Result<Vec<Differing>, Error> {
+    let sql = format!(
+        "SELECT service, toUInt32(t) AS start, toUInt64(sum(r)) AS recorded, toUInt64(sum(a)) AS accepted, \
+         toUInt64(sum(g)) AS given_up FROM ( \
+         SELECT service, t, n AS r, toUInt64(0) AS a, toUInt64(0) AS g FROM {{figures}}.recorded_hour WHERE {condition} \
+         UNION ALL SELECT service, t, toUInt64(0), accepted, given_up FROM {{figures}}.accepted_hour WHERE {condition} \
+         UNION ALL SELECT service, t + INTERVAL 1 HOUR, toUInt64(0), toUInt64(0), given_up FROM {{figures}}.accepted_hour WHERE {condition} AND \
+         given_up > 0) GROUP BY service, t HAVING recorded != accepted ORDER BY start DESC, service LIMIT 20000"
+    );
+    store.rows("comparing ledger and books", store.query(&sql)).await
+}
+
+/// Every run of a collector.
+///
+/// # Errors
+/// ClickHouse.
+pub async fn boots(store: &Store) -> Result<Vec<Boot>, Error> {
+    let sql = "SELECT boot, toUnixTimestamp64Milli(opened_at) AS opened_at_ms, toUnixTimestamp64Milli(written_at) AS \
+               written_at_ms, ended, left_open FROM {figures}.boots ORDER BY written_at_ms DESC, boot LIMIT 10000";
+    let rows = store.rows::<BootRow>("reading the runs of collectors", store.query(sql)).await?;
+    let boot = |row: BootRow| Boot {
+        number: row.boot,
+        opened_at_ms: row.opened_at_ms,
+        written_at_ms: row.written_at_ms,
+        ended: row.ended != 0,
+        left_open: row.left_open,
+    };
+    Ok(rows.into_iter().map(boot).collect())
+}
+
+const RAW: &str = "toUInt8(log) AS log, epoch, p, offset, toUnixTimestamp64Milli(appended_at) AS appended_at_ms, \
+                   toUnixTimestamp64Milli(received_at) AS received_at_ms, toUnixTimestamp64Milli(occurred_at) AS \
+                   occurred_at_ms, outcome, service, kind, stage, channel, step, reason, page, content, boot, \
+                   toUInt64(bitShiftRight(toUInt128(id), 64)) AS high, toUInt64(bitAnd(toUInt128(id), 18446744073709551615)) AS low";
+
+/// Conflicts of services, newest first.
+async fn conflicts(store: &Store, range: &Range) -> Result<Vec<RawRow>, Error> {
+    let condition = range.condition().replacen("t >=", "appended_at >=", 1);
+    let sql = format!(
+        "SELECT {RAW} FROM {{figures}}.receipts WHERE outcome = 3 AND {condition} ORDER BY appended_at DESC, offset DESC LIMIT 20"
+    );
+    store.rows("reading conflicts", store.query(&sql)).await
+}
+
+/// Every record with an id, oldest first. Copies of an id are all in one partition, so the others are not looked at.
+///
+/// # Errors
+/// ClickHouse.
+pub async fn receipts(
+    store: &Store,
+    service: ServiceNumber,
+    id: EventId,
+    partition: u16,
+    from_ms: i64,
+) -> Result<Vec<RawRow>, Error> {
+    let sql = format!(
+        "SELECT {RAW} FROM {{figures}}.receipts WHERE p = ? AND service = ? AND id = toUUID(?) AND appended_at >= \
+         fromUnixTimestamp64Milli(toInt64(?), 'UTC') ORDER BY appended_at, log, offset LIMIT 100"
+    );
+    let (high, low) = (id.high(), id.low());
+    let text = format!(
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        high >> 32,
+        high >> 16 & 0xffff,
+        high & 0xffff,
+        low >> 48,
+        low & 0xffff_ffff_ffff
+    );
+    let query = store.query(&sql).bind(partition).bind(service.0).bind(text).bind(from_ms);
+    store.rows("looking for an event", query).await
+}
