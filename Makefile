@@ -3,7 +3,7 @@
 CARGO ?= cargo
 BIN := $(or $(CARGO_TARGET_DIR),target)/release
 
-.PHONY: run cluster test bench check clean-data build needs
+.PHONY: run cluster test fire bench check clean-data build needs
 
 # The whole stack on this machine, until Ctrl-C. `exec`: when make is killed, `dev` notices.
 run: build
@@ -17,6 +17,10 @@ cluster: build
 test: build
 	$(BIN)/dev fetch --tests
 	$(CARGO) test --locked --release --workspace
+
+# The fault rig: 200 schedules of faults, about an hour. FIRE_SCHEDULES=n more or fewer, FIRE_SEED=n one alone.
+fire: build
+	FIRE_SCHEDULES=$${FIRE_SCHEDULES:-200} $(CARGO) test --locked --release --package tests --test fire
 
 # One line for each yardstick.
 bench: build

@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Tests wait more than they work.
     arguments.test_threads.get_or_insert(3);
-    suite::let_the_day_end();
+    tests::until::let_the_day_end();
     let shared = Arc::new(Shared::new(&suite::folder()));
     let skipped = suite::Skipped::default();
     let trials = suite::all().into_iter().map(|test| test.trial(&shared, &skipped)).collect();

@@ -4,11 +4,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use domain::time::Day;
 use libtest_mimic::Trial;
-use runtime::clock::now_ms;
 use tests::shared::Shared;
-use tests::until::until_so;
 
 /// One test.
 pub(crate) struct Test {
@@ -80,15 +77,6 @@ pub(crate) fn all() -> Vec<Test> {
         crate::clients::tests,
     ];
     modules.into_iter().flat_map(|tests| tests()).collect()
-}
-
-/// "Today" must not change under the tests: shortly before midnight in London they wait for the next day.
-pub(crate) fn let_the_day_end() {
-    let left_ms = || Day::at(now_ms()).next().start_ms() - now_ms();
-    if left_ms() < 180_000 {
-        eprintln!("the day ends in {} seconds: the tests wait for the next one", left_ms() / 1_000);
-        until_so("the next day", Duration::from_secs(200), || left_ms() > 180_000);
-    }
 }
 
 /// Where this run keeps its files: beside the programs, where builds are. What a run of an earlier day left goes.

@@ -10,6 +10,7 @@ pub mod expect;
 pub mod get;
 pub mod log;
 pub mod metrics;
+pub mod proxy;
 pub mod sender;
 pub mod shared;
 pub mod sql;

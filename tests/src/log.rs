@@ -1,46 +1,52 @@
 //! Writes to the log of events directly, as a collector would, and things that no collector writes.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::catalogue::Catalogue;
 use domain::event::{Door, Event, Path};
 use domain::pages::Pages;
 use domain::rules::Rules;
 use domain::source::partition_of;
-use proto::{Stamp, encode_record, v1};
+use proto::{Stamp, decode_record, encode_record, v1};
 use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::Message as _;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::{Offset, TopicPartitionList};
 use runtime::clock::now_ms;
 
-/// A way past the collector.
-pub struct Log {
-    producer: BaseProducer,
-    topic: String,
+/// Reads events as a collector does.
+pub struct Parser {
     catalogue: Catalogue,
     pages: Pages,
     rules: Rules,
 }
 
+/// A way past the collector.
+pub struct Log {
+    producer: BaseProducer,
+    topic: String,
+    brokers: String,
+    parser: Parser,
+}
+
+/// The records of each partition in their order; `None` is one that cannot be decoded.
+pub type Records = Vec<Vec<Option<(Event, Stamp)>>>;
+
 /// The generation of the topic in `config/rules.toml`.
 pub const EPOCH: u16 = 1;
 
-impl Log {
-    /// Connects.
-    ///
-    /// # Panics
-    /// When it cannot.
-    #[must_use]
-    pub fn new(brokers: &str, topic: &str) -> Self {
-        let mut settings = ClientConfig::new();
-        settings.set("bootstrap.servers", brokers).set("enable.idempotence", "true").set("linger.ms", "2");
-        settings.set("queue.buffering.max.messages", "2000000");
-        let producer = settings.create().expect("a producer");
+impl Default for Parser {
+    /// With the catalogue and the rules of the repository.
+    fn default() -> Self {
         let catalogue = Catalogue::embedded();
         let number = |id: &str| catalogue.service_by_id(id).map(|service| service.number);
         let (_, rules) = runtime::rules::load(None, number).expect("the rules of the repository");
-        Self { producer, topic: topic.to_owned(), catalogue, pages: Pages::embedded(), rules }
+        Self { catalogue, pages: Pages::embedded(), rules }
     }
+}
 
+impl Parser {
     /// An event as the domain sees it, whatever its age.
     ///
     /// # Panics
@@ -55,11 +61,36 @@ impl Log {
             Door { service: &service, page: &page, department, rules, now_ms: event.occurred_at_ms, path: Path::Live };
         proto::parse_event(event, &door).unwrap_or_else(|reject| panic!("{reject:?}: {event:?}"))
     }
+}
+
+impl Log {
+    /// Connects.
+    ///
+    /// # Panics
+    /// When it cannot.
+    #[must_use]
+    pub fn new(brokers: &str, topic: &str) -> Self {
+        let mut settings = ClientConfig::new();
+        settings.set("bootstrap.servers", brokers).set("enable.idempotence", "true").set("linger.ms", "2");
+        settings.set("queue.buffering.max.messages", "2000000");
+        let producer = settings.create().expect("a producer");
+        Self { producer, topic: topic.to_owned(), brokers: brokers.to_owned(), parser: Parser::default() }
+    }
+
+    /// An event as the domain sees it, whatever its age.
+    ///
+    /// # Panics
+    /// When it breaks a rule.
+    #[must_use]
+    pub fn parsed(&self, event: &v1::Event) -> Event {
+        self.parser.parsed(event)
+    }
 
     /// The partition that the rules demand.
     #[must_use]
     pub fn partition(&self, event: &Event) -> u16 {
-        partition_of(event.service, event.id, self.rules.spread(event.service), self.rules.partitions)
+        let rules = &self.parser.rules;
+        partition_of(event.service, event.id, rules.spread(event.service), rules.partitions)
     }
 
     /// Writes events where they belong.
@@ -92,12 +123,54 @@ impl Log {
     /// When the broker does not answer.
     #[must_use]
     pub fn ends(&self) -> Vec<u64> {
+        self.try_ends().unwrap_or_else(|error| panic!("the broker answers: {error}"))
+    }
+
+    /// The same where the broker may be away.
+    ///
+    /// # Errors
+    /// What it answered.
+    pub fn try_ends(&self) -> Result<Vec<u64>, String> {
         let client = self.producer.client();
         let end = |partition: u16| {
-            let (_, high) = client.fetch_watermarks(&self.topic, partition.into(), Duration::from_secs(10))?;
-            Ok::<_, rdkafka::error::KafkaError>(high.max(0).cast_unsigned())
+            let asked = client.fetch_watermarks(&self.topic, partition.into(), Duration::from_secs(10));
+            asked.map(|(_, high)| high.max(0).cast_unsigned()).map_err(|error| error.to_string())
         };
-        (0..self.rules.partitions).map(|partition| end(partition).expect("the broker answers")).collect()
+        (0..self.parser.rules.partitions).map(end).collect()
+    }
+
+    /// Every record of the log up to these ends, partition by partition, as far as it can be decoded.
+    ///
+    /// # Errors
+    /// When the broker does not hand them out within ten seconds.
+    ///
+    /// # Panics
+    /// When there is no client.
+    pub fn read(&self, ends: &[u64]) -> Result<Records, String> {
+        let mut settings = ClientConfig::new();
+        settings.set("bootstrap.servers", &self.brokers).set("group.id", "tests-read-by-offset");
+        settings.set("enable.auto.commit", "false").set("fetch.wait.max.ms", "10");
+        let consumer: BaseConsumer = settings.create().expect("a consumer");
+        let mut places = TopicPartitionList::new();
+        for (partition, _) in (0..).zip(ends).filter(|(_, end)| **end > 0) {
+            places
+                .add_partition_offset(&self.topic, partition, Offset::Beginning)
+                .map_err(|error| error.to_string())?;
+        }
+        consumer.assign(&places).map_err(|error| error.to_string())?;
+        let mut read = vec![Vec::new(); ends.len()];
+        let began = Instant::now();
+        while read.iter().zip(ends).any(|(read, end)| (read.len() as u64) < *end) {
+            if began.elapsed() > Duration::from_secs(10) {
+                return Err("the log could not be read in time".into());
+            }
+            let Some(Ok(message)) = consumer.poll(Duration::from_millis(100)) else { continue };
+            let partition = usize::try_from(message.partition()).expect("a partition");
+            if message.offset().cast_unsigned() < ends[partition] {
+                read[partition].push(decode_record(message.payload().unwrap_or_default()));
+            }
+        }
+        Ok(read)
     }
 
     /// Records that were ever in the log, over all partitions.

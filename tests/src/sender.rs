@@ -55,9 +55,18 @@ impl Senders {
     /// When the address is none.
     #[must_use]
     pub fn new(stack: &Stack, collector: SocketAddr) -> Self {
+        Self::patient(stack, collector, Duration::from_secs(30))
+    }
+
+    /// The same with the longest time that a call may take.
+    ///
+    /// # Panics
+    /// When the address is none.
+    #[must_use]
+    pub fn patient(stack: &Stack, collector: SocketAddr, limit: Duration) -> Self {
         let endpoint = Endpoint::from_shared(format!("http://{collector}")).expect("an address");
         let tasks = stack.tasks().handle().clone();
-        let endpoint = endpoint.connect_timeout(Duration::from_secs(2)).timeout(Duration::from_secs(30));
+        let endpoint = endpoint.connect_timeout(Duration::from_secs(2)).timeout(limit);
         let connect = || {
             let _inside = tasks.enter();
             endpoint.connect_lazy()

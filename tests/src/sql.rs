@@ -65,7 +65,15 @@ impl Sql {
     /// # Panics
     /// When it is refused.
     pub fn execute(&self, sql: &str) {
+        self.try_execute(sql).unwrap_or_else(|error| panic!("{error}\n{sql}"));
+    }
+
+    /// The same where the server may be away.
+    ///
+    /// # Errors
+    /// No answer, or a refusal.
+    pub fn try_execute(&self, sql: &str) -> Result<(), Error> {
         let run = async { Store::connect(&self.config).await?.execute("a test's change", sql).await };
-        self.tasks.block_on(run).unwrap_or_else(|error| panic!("{error}\n{sql}"));
+        self.tasks.block_on(run)
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use dev::child::Spec;
 use dev::{Servers, Service, service};
 use domain::catalogue::Catalogue;
 use rdkafka::admin::{AdminClient, AdminOptions};
@@ -115,6 +116,12 @@ impl Stack {
     #[must_use]
     pub fn live_topic(&self) -> String {
         format!("{}-live", self.name)
+    }
+
+    /// The consumer group of its aggregators.
+    #[must_use]
+    pub fn group(&self) -> &str {
+        &self.name
     }
 
     /// The token of a department.
@@ -269,12 +276,20 @@ impl Stack {
     /// # Errors
     /// When it ends before it listens.
     pub fn start(&self, program: &str, name: &str, further: &[(String, String)]) -> dev::Result<Service> {
+        Service::start(self.spec(program, name, further)?)
+    }
+
+    /// How a service is started under a name of its own; what is in `further` goes before everything else.
+    ///
+    /// # Errors
+    /// When it is not built.
+    pub fn spec(&self, program: &str, name: &str, further: &[(String, String)]) -> dev::Result<Spec> {
         let mut spec = service::spec(program, &self.dir)?;
         spec.log = self.dir.join(format!("{name}.log"));
         spec.name = name.to_owned();
         spec.environment = self.environment(&program.to_uppercase());
         spec.environment.extend_from_slice(further);
-        Service::start(spec)
+        Ok(spec)
     }
 
     fn ready(&self, program: &str) -> Service {

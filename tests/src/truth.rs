@@ -124,6 +124,13 @@ impl Truth {
         }
     }
 
+    /// Forgets everything that was taken.
+    pub fn forget(&mut self) {
+        self.seen.clear();
+        self.outcomes.clear();
+        self.figures.clear();
+    }
+
     /// Takes records that stand in the log and must not be counted.
     pub fn take_others(&mut self, service: u16, outcome: u8, records: i64) {
         *self.outcomes.entry((service, outcome)).or_default() += records;

@@ -104,11 +104,22 @@ impl Viewer {
     /// When it cannot.
     #[must_use]
     pub fn connect(gateway: SocketAddr, topics: &[&str]) -> Self {
-        let stream = TcpStream::connect(gateway).expect("the gateway accepts connections");
+        Self::try_connect(gateway, topics).unwrap_or_else(|error| panic!("the gateway accepts viewers: {error}"))
+    }
+
+    /// The same where the gateway may be away.
+    ///
+    /// # Errors
+    /// When nobody lets it in.
+    ///
+    /// # Panics
+    /// When the gateway chooses another protocol.
+    pub fn try_connect(gateway: SocketAddr, topics: &[&str]) -> Result<Self, String> {
+        let stream = TcpStream::connect(gateway).map_err(|error| error.to_string())?;
         stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
         let mut request = format!("ws://{gateway}/live").into_client_request().expect("an address");
         request.headers_mut().insert("sec-websocket-protocol", "pp.live.v1+json".parse().expect("a header"));
-        let (socket, answer) = tungstenite::client(request, stream).expect("the upgrade");
+        let (socket, answer) = tungstenite::client(request, stream).map_err(|error| error.to_string())?;
         let protocol = answer.headers().get("sec-websocket-protocol").and_then(|value| value.to_str().ok());
         assert_eq!(protocol, Some("pp.live.v1+json"));
         socket.get_ref().set_read_timeout(Some(Duration::from_millis(20))).expect("a timeout");
@@ -122,7 +133,7 @@ impl Viewer {
         for topic in topics {
             viewer.send(json!({"op": "sub", "topic": topic}));
         }
-        viewer
+        Ok(viewer)
     }
 
     /// Sends any message.

@@ -105,7 +105,7 @@ pub(crate) async fn write(
 async fn insert(store: &Store, stall: &Stall, metrics: &Metrics, insert: &Insert) {
     let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
     loop {
-        match store.insert_parts(insert.table, "Native", &insert.body).await {
+        match store.insert_again(insert.table, "Native", &insert.body, backoff.tries()).await {
             Ok(()) => {
                 if backoff.tries() > 0 {
                     stall.set(None);

@@ -62,6 +62,7 @@ struct Own {
     installation: Installation,
     dir: PathBuf,
     options: Options,
+    further: String,
     child: Option<Child>,
 }
 
@@ -78,8 +79,19 @@ impl Kafka {
     /// # Errors
     /// When it ends or is not ready in time; its log is named.
     pub fn start(installation: Installation, dir: &Path, options: Options) -> Result<Self> {
+        Self::start_with(installation, dir, options, "")
+    }
+
+    /// The same with further lines for its settings, of which the last of a name counts; `{port}` and
+    /// `{controller_port}` stand for its own.
+    ///
+    /// # Errors
+    /// Those of [`Kafka::start`].
+    pub fn start_with(installation: Installation, dir: &Path, options: Options, further: &str) -> Result<Self> {
         let brokers = format!("127.0.0.1:{}", options.port);
-        let mut own = Own { installation, dir: dir.to_owned(), options, child: None };
+        let further = further.replace("{port}", &options.port.to_string());
+        let further = further.replace("{controller_port}", &options.controller_port.to_string());
+        let mut own = Own { installation, dir: dir.to_owned(), options, further, child: None };
         own.prepare()?;
         own.start()?;
         Ok(Self { brokers, own: Some(own) })
@@ -152,7 +164,7 @@ impl Own {
         }
         let write =
             |name: &str, text: &str| fs::write(self.dir.join(name), text).doing(|| format!("writing {name} for Kafka"));
-        write("server.properties", &server_properties(&data, self.options))?;
+        write("server.properties", &format!("{}{}", server_properties(&data, self.options), self.further))?;
         write("log4j2.properties", LOGGING)
     }
 

@@ -20,7 +20,7 @@ use crate::tail::{Error, Tail};
 use crate::world::World;
 
 /// Between two tries to read a store that was away.
-const COMPLETE_EVERY: Duration = Duration::from_secs(5);
+const COMPLETE_EVERY: Duration = Duration::from_secs(2);
 /// Between two looks at who is silent and at Kafka.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 

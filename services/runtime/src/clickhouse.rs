@@ -39,6 +39,9 @@ pub struct Config {
     pub read_settings: std::collections::BTreeMap<String, String>,
 }
 
+/// The first try of an insert that can be sent again.
+const FIRST_TRY_MS: u32 = 5_000;
+
 /// What went wrong between us and ClickHouse.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -180,6 +183,16 @@ impl Store {
     /// # Errors
     /// As [`Store::insert`].
     pub async fn insert_parts(&self, table: &str, format: &str, body: &[Bytes]) -> Result<(), Error> {
+        self.insert_again(table, format, body, u32::MAX).await
+    }
+
+    /// The same after so many tries. The first ones are given up early: a connection that died without a word costs
+    /// seconds then, and a slow server has more time with each try.
+    ///
+    /// # Errors
+    /// As [`Store::insert`].
+    pub async fn insert_again(&self, table: &str, format: &str, body: &[Bytes], tries: u32) -> Result<(), Error> {
+        let limit_ms = FIRST_TRY_MS.saturating_mul(2_u32.saturating_pow(tries)).min(self.config.insert_ms_max);
         let sql = format!("INSERT INTO {}.{table} FORMAT {format}", self.config.cells);
         let insert = async {
             let mut insert = self.writer.insert_formatted_with(sql);
@@ -188,7 +201,7 @@ impl Store {
             }
             insert.end().await
         };
-        within(self.config.insert_ms_max, "inserting", insert).await
+        within(limit_ms, "inserting", insert).await
     }
 
     /// Executes a statement that changes the schema or the rules.

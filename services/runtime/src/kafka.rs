@@ -28,6 +28,8 @@ impl Config {
             .set("reconnect.backoff.ms", "50")
             // The default of 10 s would keep a client away that long after a broker is back.
             .set("reconnect.backoff.max.ms", "1000")
+            // A connection that died without a word is given up after this time. The default is a minute.
+            .set("socket.timeout.ms", "5000")
             .set("socket.nagle.disable", "true")
             .set("broker.address.family", "v4")
             .set_log_level(RDKafkaLogLevel::Warning);

@@ -57,7 +57,8 @@ fn every_mistake_is_caught() {
     let caught = |fault| (0..MISTAKE_SCHEDULES).find(|seed| std::panic::catch_unwind(|| run(*seed, fault)).is_err());
     let seeds: Vec<_> = Fault::ALL.into_iter().map(|fault| (fault, caught(fault))).collect();
     std::panic::set_hook(quiet);
-    println!("each mistake with the first seed that catches it: {seeds:?}");
+    println!("each mistake with the first seed that catches it:");
+    seeds.iter().for_each(|(fault, seed)| println!("  {fault:?}: {seed:?}"));
     let missed: Vec<_> = seeds.iter().filter(|(_, seed)| seed.is_none()).collect();
     assert!(missed.is_empty(), "not caught: {missed:?}");
 }

@@ -54,11 +54,15 @@ pub(crate) enum Fault {
     StoresBeforeLive,
     /// Forgets cells while a flush is under way.
     EvictsTooEarly,
+    /// Adds a record to cells that include it already.
+    SkipsAppliedOffset,
+    /// Tells the gateways of a record before its outcome is decided.
+    PublishesBeforeDeciding,
 }
 
 impl Fault {
     /// All mistakes.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::ForgetsIds,
         Self::SeedsIdsBeyondStart,
         Self::StartsBeyondLedger,
@@ -68,6 +72,8 @@ impl Fault {
         Self::RawLast,
         Self::StoresBeforeLive,
         Self::EvictsTooEarly,
+        Self::SkipsAppliedOffset,
+        Self::PublishesBeforeDeciding,
     ];
 }
 
@@ -134,6 +140,7 @@ impl Worker {
                     Fault::ClaimsAllCells => Resident::ALL,
                     _ => resident(&ledger),
                 };
+                let cells = self.guarded(cells);
                 let resume = Resume { ids, resident, ledger, start, cells };
                 self.state = State::Counting(Box::new(Counter::new(log::SOURCE, log::book(), resume)));
             }
@@ -148,7 +155,7 @@ impl Worker {
         if !self.needs.is_empty() {
             let needs = std::mem::take(&mut self.needs);
             let cells = needs.iter().filter_map(|key| world.store.cells.get(key).cloned()).collect();
-            counter.install(cells, &needs);
+            counter.install(self.guarded(cells), &needs);
             return;
         }
         match rng.random_range(0..10) {
@@ -164,8 +171,19 @@ impl Worker {
         }
     }
 
-    fn read(&mut self, counter: &mut Counter, world: &World, rng: &mut StdRng) {
+    /// Cells as they are taken from the store; without what they say to include, if that is the mistake.
+    fn guarded(&self, mut cells: Vec<Cell>) -> Vec<Cell> {
+        if self.fault == Fault::SkipsAppliedOffset {
+            cells.iter_mut().for_each(|cell| cell.applied_offset = 0);
+        }
+        cells
+    }
+
+    fn read(&mut self, counter: &mut Counter, world: &mut World, rng: &mut StdRng) {
         for _ in 0..rng.random_range(1..9) {
+            if self.fault == Fault::PublishesBeforeDeciding {
+                world.publish_undecided(counter.next());
+            }
             let Some(record) = world.log.get(counter.next() as usize) else { return };
             match counter.apply(record).expect("the next record, known rules") {
                 Step::Counted(outcome) => self.raw.push((record.offset, outcome)),

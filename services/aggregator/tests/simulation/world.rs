@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use aggregator::counter::{Cell, Ledger, Record, Resident};
-use domain::cell::{CellKey, Measures};
+use domain::cell::{CellKey, Measures, slices_of};
 use domain::outcome::Outcome;
 use domain::time::Period;
 use rand::Rng as _;
@@ -77,6 +77,22 @@ impl World {
     pub(crate) fn publish(&mut self, cells: &[Cell]) {
         for cell in cells {
             merge(&mut self.live, cell);
+        }
+    }
+
+    /// The gateways are told of a record as if it were accepted.
+    pub(crate) fn publish_undecided(&mut self, offset: u64) {
+        let Some(record) = self.log.get(offset as usize) else { return };
+        let Some((event, _)) = &record.content else { return };
+        for period in Period::ALL {
+            for slice in slices_of(event) {
+                let index = period.index_at(event.occurred_at_ms);
+                let key = CellKey { period, index, service: event.service, slice };
+                let known = self.live.get(&key).filter(|cell| cell.applied_offset < offset);
+                let mut measures = known.map_or_else(|| Measures::empty(slice), |cell| cell.measures.clone());
+                measures.count(event);
+                merge(&mut self.live, &Cell { key, measures, applied_offset: offset });
+            }
         }
     }
 

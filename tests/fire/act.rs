@@ -1,0 +1,228 @@
+//! Carries out a plan against the running platform.
+
+use std::time::{Duration, Instant};
+
+use dev::child::Child;
+use tests::proxy::{Link, Weather};
+use tests::until::until;
+
+use crate::plan::{Fault, Kind, Plan};
+use crate::platform::Platform;
+use crate::rig::{Member, Rig};
+use crate::tables;
+use crate::topics;
+use crate::traffic::Oracle;
+
+/// Servers answer again within this time, whatever was done to them.
+pub(crate) const SERVERS: Duration = Duration::from_secs(40);
+const AGGREGATORS: [Member; 2] = [Member::new("aggregator", 1), Member::new("aggregator", 2)];
+
+/// What faults act upon.
+pub(crate) struct Stage<'a> {
+    pub(crate) rig: &'a mut Rig,
+    pub(crate) platform: &'a mut Platform,
+    pub(crate) oracle: &'a Oracle,
+}
+
+enum Step {
+    Begin(Fault),
+    End(Fault),
+}
+
+impl Stage<'_> {
+    /// Carries out the whole plan; everything is healed when it returns.
+    pub(crate) fn play(&mut self, plan: &Plan) {
+        let start = Instant::now();
+        let mut steps: Vec<(Instant, Step)> =
+            plan.faults.iter().map(|fault| (start + fault.at, Step::Begin(*fault))).collect();
+        while let Some(next) = (0..steps.len()).min_by_key(|at| steps[*at].0) {
+            let (due, step) = steps.swap_remove(next);
+            while Instant::now() < due {
+                self.platform.supervise(self.rig);
+                std::thread::sleep(due.saturating_duration_since(Instant::now()).min(Duration::from_millis(50)));
+            }
+            match step {
+                Step::Begin(fault) => {
+                    if fault.kind.needs_calm() {
+                        self.end_all(&mut steps);
+                    }
+                    self.begin(&fault);
+                    steps.push((Instant::now() + fault.lasts, Step::End(fault)));
+                }
+                Step::End(fault) => {
+                    if fault.kind.needs_calm() {
+                        self.end_all(&mut steps);
+                    }
+                    self.end(&fault);
+                }
+            }
+        }
+    }
+
+    /// Heals everything that is under way, but what waits for calm itself.
+    fn end_all(&mut self, steps: &mut Vec<(Instant, Step)>) {
+        let is_end = |step: &Step| matches!(step, Step::End(fault) if !fault.kind.needs_calm());
+        while let Some(at) = steps.iter().position(|(_, step)| is_end(step)) {
+            if let (_, Step::End(fault)) = steps.swap_remove(at) {
+                self.end(&fault);
+            }
+        }
+    }
+
+    fn begin(&mut self, fault: &Fault) {
+        match fault.kind {
+            Kind::KillAggregator | Kind::KillCollector | Kind::KillGateway => {
+                members(fault).into_iter().for_each(|member| self.platform.kill(member));
+            }
+            Kind::RestartAggregator | Kind::RestartCollector => {
+                members(fault).into_iter().for_each(|member| self.platform.stop(member));
+            }
+            Kind::KillKafka => self.rig.servers.kafka().kill().expect("our own broker"),
+            Kind::KillClickHouse => self.rig.servers.clickhouse().kill().expect("our own server"),
+            Kind::Zombie => self.platform.pause(members(fault)[0]),
+            Kind::CutLink => self.weather(fault, Weather::Cut),
+            Kind::SlowLink => self.weather(fault, Weather::Slow(Duration::from_millis(30 + fault.which % 300))),
+            Kind::FrozenLink => self.weather(fault, Weather::Frozen),
+            Kind::HalfOpenLink => self.weather(fault, Weather::Lost),
+            Kind::DeadConnections => self.links(fault).into_iter().for_each(Link::kill_silently),
+            Kind::CutInserts => self.cut_inserts(fault),
+            Kind::SenderClock => {
+                let ahead = fault.which.is_multiple_of(2);
+                let ms = (fault.which / 2 % if ahead { 50_000 } else { 3_000_000 }).cast_signed();
+                self.oracle.set_clock(if ahead { ms } else { -ms });
+            }
+            Kind::ClickHouseDiskFull => self.disk(|disks| disks.1.fill()),
+            Kind::KafkaDiskFull => {
+                self.rig.is_kafka_full = true;
+                self.disk(|disks| disks.0.fill());
+            }
+            Kind::RewindCommits | Kind::DeleteGroup => {
+                AGGREGATORS.into_iter().for_each(|member| self.platform.kill(member));
+                let stack = &self.platform.stack;
+                match fault.kind {
+                    Kind::DeleteGroup => topics::delete_group(stack),
+                    _ => topics::rewind(stack, fault.which),
+                }
+            }
+            Kind::EmptyLiveTopic => topics::empty_live(&self.platform.stack),
+            Kind::RecreateLiveTopic => topics::recreate_live(&self.platform.stack),
+            Kind::RestoreBackup | Kind::RestoreWhileRunning => tables::back_up(&self.platform.stack, fault.which),
+            Kind::DropLastHours => tables::drop_last_hours(&self.platform.stack),
+            Kind::DropCells => tables::drop_part_of_cells(&self.platform.stack, fault.which),
+            Kind::DropRaw => tables::drop_part(&self.platform.stack, "raw", fault.which),
+            Kind::DropLedger => tables::drop_part(&self.platform.stack, "unmerged_ledger", fault.which),
+        }
+    }
+
+    fn end(&mut self, fault: &Fault) {
+        match fault.kind {
+            Kind::KillAggregator
+            | Kind::KillCollector
+            | Kind::KillGateway
+            | Kind::RestartAggregator
+            | Kind::RestartCollector => members(fault).into_iter().for_each(|member| self.platform.launch(member)),
+            Kind::KillKafka => self.revive_kafka(),
+            Kind::KillClickHouse => {
+                let store = self.rig.servers.clickhouse();
+                if store.pid().is_none() {
+                    store.respawn().expect("it starts again");
+                }
+            }
+            Kind::Zombie => self.platform.resume(members(fault)[0]),
+            Kind::CutLink | Kind::SlowLink | Kind::FrozenLink | Kind::HalfOpenLink => {
+                self.weather(fault, Weather::Clear);
+            }
+            Kind::CutInserts => {
+                for member in AGGREGATORS {
+                    self.rig.to_clickhouse[member.at()].spare_inserts();
+                }
+            }
+            Kind::SenderClock => self.oracle.set_clock(0),
+            Kind::ClickHouseDiskFull => {
+                self.disk(|disks| disks.1.free());
+                // A merge that the full disk broke off can stay as a part that nobody can read (code 246). At a start
+                // the server puts it aside and takes what it was made of: so it is started anew once there is room.
+                self.rig.servers.clickhouse().kill().expect("our own server");
+                self.rig.servers.clickhouse().respawn().expect("it starts again");
+            }
+            Kind::KafkaDiskFull => {
+                self.disk(|disks| disks.0.free());
+                self.rig.is_kafka_full = false;
+                self.revive_kafka();
+            }
+            Kind::RewindCommits | Kind::DeleteGroup => {
+                AGGREGATORS.into_iter().for_each(|member| self.platform.launch(member));
+            }
+            Kind::RestoreBackup => {
+                AGGREGATORS.into_iter().for_each(|member| self.platform.kill(member));
+                tables::restore(&self.platform.stack, fault.which);
+                AGGREGATORS.into_iter().for_each(|member| self.platform.launch(member));
+            }
+            Kind::RestoreWhileRunning => tables::restore(&self.platform.stack, fault.which),
+            Kind::DeadConnections
+            | Kind::EmptyLiveTopic
+            | Kind::RecreateLiveTopic
+            | Kind::DropLastHours
+            | Kind::DropCells
+            | Kind::DropRaw
+            | Kind::DropLedger => {}
+        }
+    }
+
+    /// Starts the broker unless it runs. One whose disk is full ends by itself.
+    fn revive_kafka(&mut self) {
+        // It may be about to end.
+        std::thread::sleep(Duration::from_millis(100));
+        let kafka = self.rig.servers.kafka();
+        if kafka.child().and_then(Child::exit).is_some() {
+            kafka.kill().expect("our own broker");
+        }
+        if kafka.pid().is_none() {
+            kafka.respawn().expect("it starts again");
+        }
+    }
+
+    fn disk(&self, act: impl Fn(&(crate::disk::Disk, crate::disk::Disk)) -> Result<(), String>) {
+        let disks = self.rig.disks.as_ref().expect("such a fault is planned only with disks of our own");
+        until("a disk changes its size", SERVERS, || act(disks));
+    }
+
+    fn weather(&self, fault: &Fault, weather: Weather) {
+        self.links(fault).into_iter().for_each(|link| link.set(weather));
+    }
+
+    /// The links that a fault is about: one, those of a pair, or all to one server.
+    fn links(&self, fault: &Fault) -> Vec<&Link> {
+        let (kafka, store) = (&self.rig.to_kafka, &self.rig.to_clickhouse);
+        match fault.which % 16 {
+            n @ 0..=5 => vec![&kafka[n as usize]],
+            n @ 6..=9 => vec![&store[n as usize - 4]],
+            n @ 10..=12 => kafka.iter().skip((n as usize - 10) * 2).take(2).collect(),
+            13 => store.iter().skip(2).take(2).collect(),
+            14 => kafka.iter().collect(),
+            _ => store.iter().collect(),
+        }
+    }
+
+    fn cut_inserts(&self, fault: &Fault) {
+        for (n, member) in (0_u64..).zip(AGGREGATORS) {
+            let after = |step: u64| (fault.which.rotate_left((n * 24 + step * 8) as u32) % 9_000) as usize;
+            let after: Vec<_> = (0..1 + fault.which % 4).map(after).collect();
+            self.rig.to_clickhouse[member.at()].cut_inserts(&after);
+        }
+    }
+}
+
+/// The processes that a fault is about: one of two, or both.
+fn members(fault: &Fault) -> Vec<Member> {
+    let program = match fault.kind {
+        Kind::KillCollector | Kind::RestartCollector => "collector",
+        Kind::KillGateway => "gateway",
+        _ => "aggregator",
+    };
+    match fault.which % 3 {
+        0 => vec![Member::new(program, 1)],
+        1 => vec![Member::new(program, 2)],
+        _ => vec![Member::new(program, 1), Member::new(program, 2)],
+    }
+}
