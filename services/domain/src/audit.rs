@@ -15,6 +15,8 @@ const SILENT_MS: i64 = MINUTE_MS;
 /// How far a record's append time may lie from the last book of its killed run: time between books, time on the way,
 /// clocks.
 const AROUND_END_MS: i64 = 5 * MINUTE_MS;
+/// An hour is compared so long after its end: the late logs wait for the others before they decide.
+const SETTLE_MS: i64 = 5 * MINUTE_MS;
 
 /// One run of a collector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,7 +133,7 @@ impl Judge {
             .collect();
         // What a run acknowledged up to its last book is in it.
         let told_ms = of(BootState::Open).map(|boot| boot.written_at_ms).fold(now_ms, i64::min);
-        let settled_ms = settled_ms.min(told_ms) - 2 * MINUTE_MS;
+        let settled_ms = settled_ms.min(told_ms) - SETTLE_MS;
         Self {
             unclosed,
             first_hour: boots.iter().map(|boot| hour(boot.opened_at_ms)).min(),
@@ -207,7 +209,7 @@ mod tests {
         assert_eq!((found.standing, found.in_flight, found.difference), (Standing::Settling, 2, 0));
         let behind = Judge::new(&[boot(HOUR, NOW, false)], at(HOUR + 4), NOW);
         assert_eq!(behind.judge(HOUR + 4, tally(9, 7, 0)).in_flight, 2);
-        assert_eq!(behind.judge(HOUR + 3, tally(9, 7, 0)).standing, Standing::Settling, "within two minutes of it");
+        assert_eq!(behind.judge(HOUR + 3, tally(9, 7, 0)).standing, Standing::Settling, "within five minutes of it");
         assert_eq!(behind.judge(HOUR + 2, tally(9, 7, 0)).standing, Standing::Unexplained);
     }
 
