@@ -4,6 +4,7 @@
 //! The logs of a run that failed stay in `target/e2e`; `E2E_KEEP_LOGS=1` keeps those of any run.
 
 mod aggregator;
+mod alerts;
 mod audit;
 mod catalogue;
 mod clients;

@@ -68,6 +68,7 @@ pub(crate) fn all() -> Vec<Test> {
         crate::late::tests,
         crate::collector::tests,
         crate::faults::tests,
+        crate::alerts::tests,
         crate::start::tests,
         crate::catalogue::tests,
         crate::pages::tests,

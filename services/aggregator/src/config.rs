@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use runtime::{admin, clickhouse, kafka, telemetry, topics};
+use runtime::{admin, alerts, clickhouse, kafka, telemetry, topics};
 use serde::Deserialize;
 
 /// The text of `config/aggregator.toml`.
@@ -36,6 +36,10 @@ pub struct Config {
     pub counting: Counting,
     /// Backfill and corrections.
     pub late: Late,
+    /// Where alerts go.
+    pub alerts: alerts::Config,
+    /// What is looked after.
+    pub alarm: Alarm,
 }
 
 /// The consumer group.
@@ -94,4 +98,12 @@ pub struct Counting {
     pub check_rows_max: u64,
     /// Days that the live path can touch no more are sealed this often, milliseconds.
     pub seal_ms: u64,
+}
+
+/// What is looked after, besides the books.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Alarm {
+    /// With less of it free a disk of the store is nearly full, percent.
+    pub disk_free_percent_min: f64,
 }

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod alarm;
 pub mod collectors;
 pub mod config;
 pub mod consumer;
@@ -32,6 +33,7 @@ use domain::rules::Rules;
 use domain::source::Log;
 use prometheus_client::registry::Registry;
 use runtime::admin::{self, Health};
+use runtime::alerts::Alerts;
 use runtime::backoff::Backoff;
 use runtime::clickhouse::Store;
 use runtime::shutdown::{Shutdown, Trigger};
@@ -48,6 +50,8 @@ use crate::config::Config;
 pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     let mut registry = Registry::default();
     let metrics = metrics::Metrics::new(&mut registry);
+    let alerts = Alerts::start(&config.alerts, "aggregator", &config.group.instance_id, &mut registry)?;
+    let disk_free = alarm::DiskFree::new(&mut registry);
     let health = Health::default();
     let admin = admin::start(&config.admin, registry, health.clone(), shutdown.clone()).await?;
     Listening { service: "aggregator", admin: Some(admin), ..Listening::default() }.announce();
@@ -62,6 +66,9 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     let writer = writer::run(store.clone(), publisher.acked(), stall.clone(), metrics.clone(), to_write, written);
     let writer = tokio::spawn(writer);
     keep_aside(&config, &store, &rules, &metrics, &shutdown);
+    let least = config.alarm.disk_free_percent_min;
+    let alarm = alarm::Alarm::new(store.clone(), alerts, health.clone(), least, disk_free);
+    tokio::spawn(alarm.watch(config.counting.check_ms, shutdown.clone()));
 
     health.not_ready("waiting for partitions");
     let consumer = consumer::join(&config.kafka, &config.group, &config.topics.events).context("consumer")?;

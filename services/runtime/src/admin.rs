@@ -1,5 +1,6 @@
 //! The admin port: `/health/live`, `/health/ready`, `/metrics`. It answers as long as the process lives.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
@@ -31,11 +32,16 @@ const BACKLOG: u32 = 1_024;
 pub struct Health {
     reason: Arc<Mutex<Option<String>>>,
     note: Arc<Mutex<String>>,
+    warnings: Arc<Mutex<BTreeMap<String, String>>>,
 }
 
 impl Default for Health {
     fn default() -> Self {
-        Self { reason: Arc::new(Mutex::new(Some("starting".into()))), note: Arc::default() }
+        Self {
+            reason: Arc::new(Mutex::new(Some("starting".into()))),
+            note: Arc::default(),
+            warnings: Arc::default(),
+        }
     }
 }
 
@@ -64,6 +70,22 @@ impl Health {
     #[must_use]
     pub fn reason(&self) -> Option<String> {
         self.reason.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// The service does its work, but a person should look at this; `None` when that is over.
+    pub fn warn(&self, about: &str, words: Option<String>) {
+        let mut warnings = self.warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match words {
+            Some(words) => drop(warnings.insert(about.to_owned(), words)),
+            None => drop(warnings.remove(about)),
+        }
+    }
+
+    /// A line for each warning.
+    #[must_use]
+    pub fn warnings(&self) -> String {
+        let warnings = self.warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        warnings.values().map(|words| format!("warning: {words}\n")).collect()
     }
 
     fn set(&self, reason: Option<String>) {
@@ -133,8 +155,8 @@ type Shared = State<Arc<(Registry, Health)>>;
 
 async fn ready(State(state): Shared) -> impl IntoResponse {
     match state.1.reason() {
-        None => (StatusCode::OK, state.1.said()),
-        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
+        None => (StatusCode::OK, format!("{}{}", state.1.said(), state.1.warnings())),
+        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n{}", state.1.warnings())),
     }
 }
 

@@ -5,6 +5,7 @@
 //! checks of what is needed, work; of every stop: no new work, drain, flush, exit.
 
 pub mod admin;
+pub mod alerts;
 pub mod backoff;
 pub mod catalogue;
 pub mod clickhouse;
