@@ -115,7 +115,15 @@ pub fn append_record(event: Event, stamp: Stamp, bytes: &mut Vec<u8>) {
 /// Reads a record; `None` if it is not one of a version and vocabulary that this program knows.
 #[must_use]
 pub fn decode_record(bytes: &[u8]) -> Option<(Event, Stamp)> {
+    decode_record_known(bytes).map(|(event, stamp, _)| (event, stamp))
+}
+
+/// The same, with whether the bytes hold nothing that this program does not know. A newer program may add fields without
+/// a change of meaning: they change no count, and whoever stores the record should keep its bytes.
+#[must_use]
+pub fn decode_record_known(bytes: &[u8]) -> Option<(Event, Stamp, bool)> {
     let record = internal::Record::decode(bytes).ok()?;
+    let is_known = record.encoded_len() == bytes.len();
     if record.version != RECORD_VERSION {
         return None;
     }
@@ -151,7 +159,7 @@ pub fn decode_record(bytes: &[u8]) -> Option<(Event, Stamp)> {
         received_at_ms: record.received_at_ms.cast_signed(),
     };
     // Any instant that a clock can show; beyond it arithmetic on milliseconds could overflow.
-    (0..=i64::MAX / 4).contains(&event.occurred_at_ms).then_some((event, stamp))
+    (0..=i64::MAX / 4).contains(&event.occurred_at_ms).then_some((event, stamp, is_known))
 }
 
 /// 0 is "none"; any other number must be known.
@@ -392,5 +400,16 @@ mod tests {
         let mut newer = internal::Record::decode(&bytes[..]).expect("a record");
         newer.version = 2;
         assert_eq!(decode_record(&newer.encode_to_vec()), None);
+    }
+
+    #[test]
+    fn a_field_that_a_newer_program_added_is_noticed_and_changes_nothing() {
+        let parsed = parse(&event(v1::event::Kind::Transaction(transaction()))).expect("valid");
+        let stamp = Stamp { epoch: 1, boot: 1, received_at_ms: NOW };
+        let mut bytes = encode_record(parsed.clone(), stamp);
+        assert_eq!(decode_record_known(&bytes), Some((parsed.clone(), stamp, true)));
+        // Field 100, a varint.
+        bytes.extend([0xa0, 0x06, 0x2a]);
+        assert_eq!(decode_record_known(&bytes), Some((parsed, stamp, false)));
     }
 }

@@ -8,7 +8,9 @@ mod bridge;
 mod pack;
 
 pub use book::{Book, BookLine, decode_book, encode_book};
-pub use bridge::{Stamp, append_record, decode_record, encode_record, parse_event, parse_retraction};
+pub use bridge::{
+    Stamp, append_record, decode_record, decode_record_known, encode_record, parse_event, parse_retraction,
+};
 pub use pack::{Pack, PackedCell, decode_pack, encode_pack};
 
 /// `performance.v1`: the public contract.

@@ -79,7 +79,9 @@ fn differences_reach_the_webhook(shared: &Shared) {
     stack.set("AGGREGATOR_ALARM__DISK_FREE_PERCENT_MIN", &100);
     stack.provision();
     let aggregator = stack.aggregator(1);
-    stack.log().write(&Mix::new(51, "alerts").recent(50).fresh(200));
+    let log = stack.log();
+    log.write(&Mix::new(51, "alerts").recent(50).fresh(200));
+    log.flush();
     check::counted(&stack.sql(), 200, PATIENCE);
 
     let disk = receiver.of("disk_nearly_full").remove(0);

@@ -19,6 +19,7 @@ mod pipeline;
 mod repair;
 mod start;
 mod suite;
+mod upgrade;
 
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -69,6 +69,7 @@ pub(crate) fn all() -> Vec<Test> {
         crate::collector::tests,
         crate::faults::tests,
         crate::alerts::tests,
+        crate::upgrade::tests,
         crate::start::tests,
         crate::catalogue::tests,
         crate::pages::tests,

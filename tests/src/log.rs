@@ -108,6 +108,19 @@ impl Log {
         self.write_bytes(partition, &encode_record(event, stamp));
     }
 
+    /// Writes an event as a collector would, with further fields behind those that it knows.
+    ///
+    /// # Panics
+    /// When the producer refuses it.
+    pub fn write_with(&self, event: &v1::Event, further: &[u8]) {
+        let event = self.parsed(event);
+        let partition = self.partition(&event);
+        let stamp = Stamp { epoch: 1, boot: 1, received_at_ms: now_ms() };
+        let mut bytes = encode_record(event, stamp);
+        bytes.extend(further);
+        self.write_bytes(partition, &bytes);
+    }
+
     /// Writes any bytes.
     ///
     /// # Panics

@@ -266,6 +266,37 @@ impl Stack {
         started.unwrap_or_else(|error| panic!("{program} {number}: {error}"))
     }
 
+    /// Creates what a build in another folder needs.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn provision_with(&self, folder: &Path) {
+        let mut command = std::process::Command::new(folder.join("aggregator"));
+        let done = command.arg("provision").envs(self.environment("AGGREGATOR")).output().expect("the program runs");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+
+    /// Starts an instance of a program, of a build in another folder or of this one, and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn started_from(&self, folder: Option<&Path>, program: &str, number: u32) -> Service {
+        let mut spec = service::spec(program, &self.dir).expect("it is built");
+        if let Some(folder) = folder {
+            spec.program = folder.join(program);
+        }
+        spec.name = format!("{program}-{number}");
+        spec.log = self.dir.join(format!("{program}-{number}.log"));
+        spec.environment = self.environment(&program.to_uppercase());
+        spec.environment.push(("AGGREGATOR_GROUP__INSTANCE_ID".to_owned(), format!("{}-{number}", self.name)));
+        let started = Service::start(spec).and_then(|mut service| {
+            service.wait_ready(PATIENCE)?;
+            Ok(service)
+        });
+        started.unwrap_or_else(|error| panic!("{program} {number}: {error}"))
+    }
+
     fn told(&self, program: &str, number: u32) -> Vec<(String, String)> {
         let own = self.instances.iter().find(|own| own.service == program && own.number == number);
         own.map(|own| own.told.clone()).unwrap_or_default()

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use domain::cell::CellKey;
 use domain::source::{Log, Source};
-use proto::decode_record;
+use proto::decode_record_known;
 use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::message::{BorrowedMessage, Message as _, Timestamp};
 use runtime::admin::Health;
@@ -337,8 +337,10 @@ pub(crate) fn fetched(message: &BorrowedMessage<'_>) -> Result<Fetched, Stopped>
         return Err(Stopped("the topic does not carry append times (message.timestamp.type)".into()));
     };
     let payload = message.payload().unwrap_or_default();
-    let content = decode_record(payload);
-    let undecoded = if content.is_some() { Vec::new() } else { payload.to_vec() };
+    let decoded = decode_record_known(payload);
+    // What this program does not know is kept as it came.
+    let undecoded = if matches!(decoded, Some((.., true))) { Vec::new() } else { payload.to_vec() };
+    let content = decoded.map(|(event, stamp, _)| (event, stamp));
     let offset = message.offset().max(0).cast_unsigned();
     Ok(Fetched { record: Record { offset, appended_at_ms, content }, undecoded })
 }

@@ -91,11 +91,12 @@ impl Raw {
         self.rows
     }
 
-    /// Adds a record with its outcome. `undecoded` are the bytes of a record that could not be decoded.
+    /// Adds a record with its outcome. `undecoded` are the bytes of a record that could not be
+    /// decoded, or that holds fields which only a newer program knows; otherwise empty.
     pub fn push(&mut self, source: Source, record: &Record, outcome: Outcome, undecoded: &[u8]) {
         let mut row = Row::of(record.offset, record.appended_at_ms, outcome);
         match &record.content {
-            Some((event, stamp)) => row.fill(event, *stamp),
+            Some((event, stamp)) => row.fill(event, *stamp, undecoded),
             None => row.extra = undecoded.into(),
         }
         self.sources.entry(source).or_default().push(row);
@@ -145,13 +146,13 @@ impl Row {
         }
     }
 
-    fn fill(&mut self, event: &Event, stamp: Stamp) {
+    fn fill(&mut self, event: &Event, stamp: Stamp, undecoded: &[u8]) {
         self.received_at_ms = stamp.received_at_ms;
         self.occurred_at_ms = event.occurred_at_ms;
         self.id = event.id.0;
         self.content = event.content;
         self.boot = stamp.boot;
-        self.extra = extra_of(event);
+        self.extra = extra_of(event, undecoded);
         self.service = event.service.0;
         self.channel = event.channel.map_or(0, Channel::number);
         match &event.body {
@@ -208,17 +209,21 @@ struct Extra<'a> {
     visitor_id: Option<&'a str>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     attributes: BTreeMap<&'a str, &'a str>,
+    /// All bytes of a record with fields that this program does not know, in hexadecimal digits.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    record: String,
 }
 
 /// What is rare, as JSON; empty for most.
-fn extra_of(event: &Event) -> Box<[u8]> {
+fn extra_of(event: &Event, undecoded: &[u8]) -> Box<[u8]> {
     let attributes: BTreeMap<_, _> = event.attributes.iter().map(|a| (a.name.as_str(), a.value.as_str())).collect();
     let (path, visitor_id) = match &event.body {
         Body::PageView(view) => (Some(view.path.as_str()), Some(view.visitor_id.as_str())),
-        _ if attributes.is_empty() => return Box::default(),
+        _ if attributes.is_empty() && undecoded.is_empty() => return Box::default(),
         _ => (None, None),
     };
-    let text = serde_json::to_vec(&Extra { path, visitor_id, attributes });
+    let record = undecoded.iter().map(|byte| format!("{byte:02x}")).collect();
+    let text = serde_json::to_vec(&Extra { path, visitor_id, attributes, record });
     text.expect("texts under texts are always JSON").into()
 }
 
@@ -259,6 +264,14 @@ mod tests {
         let width: usize = [1, 2, 2, 8, 8, 8, 8, 1, 2, 16, 1, 1, 1, 1, 1, 4, 8, 1, 4, 8, 8, 8, 1].iter().sum();
         let heads: usize = COLUMNS.iter().map(|(name, kind)| 2 + name.len() + kind.len()).sum();
         assert_eq!(insert.body.concat().len(), 1 + 2 + heads + 2_500 * width);
+    }
+
+    #[test]
+    fn fields_of_a_newer_program_survive() {
+        let record = record(0);
+        let (event, _) = record.content.as_ref().expect("decoded");
+        assert!(extra_of(event, &[]).is_empty());
+        assert_eq!(&*extra_of(event, &[0, 0x2a, 0xff]), br#"{"record":"002aff"}"#);
     }
 
     #[test]

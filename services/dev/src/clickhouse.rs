@@ -161,9 +161,17 @@ impl ClickHouse {
     /// # Errors
     /// When nobody answers within a minute, or with anything but 200.
     pub fn query(&self, sql: &str) -> Result<String> {
+        self.query_within(sql, Duration::from_secs(60))
+    }
+
+    /// The same with another limit of time.
+    ///
+    /// # Errors
+    /// When nobody answers within the limit, or with anything but 200.
+    pub fn query_within(&self, sql: &str, limit: Duration) -> Result<String> {
         let address = self.address()?;
         let headers = [("X-ClickHouse-User", self.user.as_str()), ("X-ClickHouse-Key", &self.password)];
-        let answer = http::request(address, "POST", "/", &headers, sql.as_bytes(), Duration::from_secs(60))?;
+        let answer = http::request(address, "POST", "/", &headers, sql.as_bytes(), limit)?;
         if answer.status == 200 {
             return Ok(answer.body);
         }

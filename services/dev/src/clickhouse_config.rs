@@ -157,6 +157,8 @@ fn settings(dir: &Path, options: Options, more: &str) -> String {
   <max_server_memory_usage>{memory}</max_server_memory_usage>
   <mark_cache_size>67108864</mark_cache_size>
   <max_thread_pool_free_size>16</max_thread_pool_free_size>
+  <storage_configuration><disks><backups><type>local</type><path>{backups}/</path></backups></disks></storage_configuration>
+  <backups><allowed_disk>backups</allowed_disk></backups>
   <http_handlers>
     <rule><url>/ping</url><handler><type>ping</type></handler></rule>
     <rule>
@@ -167,6 +169,7 @@ fn settings(dir: &Path, options: Options, more: &str) -> String {
 {tcp}{more}</clickhouse>
 ",
         users = dir.join("users.xml").display(),
+        backups = dir.join("backups").display(),
     )
 }
 
@@ -176,7 +179,7 @@ fn users(password: &str, options: Options) -> String {
     let mut grants = vec![
         "SHOW, SELECT, INSERT, ALTER, CREATE DATABASE, CREATE TABLE, CREATE VIEW, CREATE DICTIONARY, \
          CREATE TEMPORARY TABLE, DROP, TRUNCATE, OPTIMIZE, KILL QUERY, dictGet, CLUSTER, SYSTEM MERGES, \
-         SYSTEM TTL MERGES, SYSTEM FLUSH, SYSTEM DROP CACHE ON *.*"
+         SYSTEM TTL MERGES, SYSTEM FLUSH, SYSTEM DROP CACHE, BACKUP ON *.*"
             .to_owned(),
         format!("SET DEFINER ON {USER}"),
         "READ, WRITE ON KAFKA".to_owned(),

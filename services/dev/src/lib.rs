@@ -8,6 +8,7 @@
 
 #![doc = include_str!("../README.md")]
 
+pub mod backup;
 pub mod bins;
 pub mod cache;
 pub mod child;

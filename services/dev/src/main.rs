@@ -25,6 +25,36 @@ enum Command {
         #[arg(long)]
         cluster: bool,
     },
+    /// Back up the store of the running stack under a name, while it runs.
+    Backup {
+        /// Letters, digits, - and _.
+        name: String,
+        /// Of the cluster: every shard.
+        #[arg(long)]
+        cluster: bool,
+    },
+    /// Put a backup in the place of the store's data; the stack must be stopped. The former data is kept beside it. The next
+    /// run counts from Kafka what came after the backup.
+    Restore {
+        /// The name of the backup.
+        name: String,
+        /// Of the cluster: every shard.
+        #[arg(long)]
+        cluster: bool,
+    },
+    /// Drill backup and restore with a stack of its own: back up under traffic, restore into an empty store, count the rest
+    /// from Kafka, compare everything.
+    Drill {
+        /// Simulated events a second.
+        #[arg(long, default_value_t = 1_000.0)]
+        rate: f64,
+        /// Seconds of traffic before the backup, and as many after it.
+        #[arg(long, default_value_t = 10)]
+        seconds: u64,
+        /// The folder to do it in; it must not exist and is removed when all went well.
+        #[arg(long)]
+        folder: Option<PathBuf>,
+    },
     /// Forget the data of all runs.
     CleanData,
     /// Fetch Kafka and ClickHouse into the cache, checking every file.
@@ -78,6 +108,16 @@ fn obey(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run { cluster } => {
             fetch::servers(&Cache::open()?)?;
             run::run(&Plan::from_env(&run::data_folder()?, cluster)?)?;
+        }
+        Command::Backup { name, cluster } => run::keep(&run::data_folder()?, &name, cluster)?,
+        Command::Restore { name, cluster } => {
+            fetch::servers(&Cache::open()?)?;
+            run::put_back(&run::data_folder()?, &name, cluster)?;
+        }
+        Command::Drill { rate, seconds, folder } => {
+            fetch::servers(&Cache::open()?)?;
+            let own = || std::env::temp_dir().join(format!("performance-platform-drill-{}", std::process::id()));
+            run::Drill { rate, seconds }.run(&folder.unwrap_or_else(own))?;
         }
         Command::CleanData => run::clean_data(&run::data_folder()?)?,
         Command::Fetch { tests } => {

@@ -5,6 +5,8 @@
 //! standard output, the last line of the start being `ready {json}`.
 
 mod demo;
+mod drill;
+mod keep;
 mod plan;
 mod stop;
 mod supervise;
@@ -17,6 +19,8 @@ use std::{
 
 use serde_json::{Value, json};
 
+pub use drill::Drill;
+pub use keep::{keep, put_back};
 pub use plan::{Plan, data_folder};
 use stop::Stop;
 use supervise::{Member, Supervisor};

@@ -150,6 +150,15 @@ impl Servers {
         self.clickhouse.first_mut().expect("ClickHouse was asked for")
     }
 
+    /// ClickHouse alone, for who keeps it longer.
+    ///
+    /// # Panics
+    /// When it was not asked for.
+    #[must_use]
+    pub fn into_clickhouse(mut self) -> ClickHouse {
+        self.clickhouse.remove(0)
+    }
+
     /// Every broker.
     pub fn brokers(&mut self) -> &mut [Kafka] {
         &mut self.kafka

@@ -80,6 +80,12 @@ impl Plan {
         Self::read(data, servers, env::vars().collect())
     }
 
+    /// Of the drill of backup and restore: simulated traffic at a rate, everything else as it is by default.
+    pub(super) fn for_drill(data: &Path, rate: f64) -> Self {
+        let plan = Self::read(data, Options::default(), Vec::new()).expect("nothing is set that could make no sense");
+        Self { rate: Some(rate), ..plan }
+    }
+
     /// How many of each service run.
     #[must_use]
     pub const fn instances(&self) -> usize {

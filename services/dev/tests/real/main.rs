@@ -2,6 +2,7 @@
 //! running. Each test starts what it needs on free ports in a temporary folder.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod backup;
 mod run;
 
 use std::{
