@@ -67,7 +67,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     let writer = tokio::spawn(writer);
     keep_aside(&config, &store, &rules, &metrics, &shutdown);
     let least = config.alarm.disk_free_percent_min;
-    let alarm = alarm::Alarm::new(store.clone(), alerts, health.clone(), least, disk_free);
+    let alarm = alarm::Alarm::new(store.clone(), alerts.clone(), health.clone(), least, disk_free);
     tokio::spawn(alarm.watch(config.counting.check_ms, shutdown.clone()));
 
     health.not_ready("waiting for partitions");
@@ -87,6 +87,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
         done,
         stall,
         health,
+        alerts,
         metrics,
     };
     // Whichever loop ends first ends the others.

@@ -19,6 +19,7 @@ use proto::decode_record_known;
 use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::message::{BorrowedMessage, Message as _, Timestamp};
 use runtime::admin::Health;
+use runtime::alerts::Alerts;
 use runtime::clickhouse::Store;
 use runtime::clock::now_ms;
 use runtime::shutdown::Shutdown;
@@ -64,6 +65,8 @@ pub struct Wiring {
     pub stall: Stall,
     /// Health.
     pub health: Health,
+    /// What a person must hear of.
+    pub alerts: Alerts,
     /// Metrics.
     pub metrics: Metrics,
 }

@@ -37,11 +37,7 @@ pub struct Health {
 
 impl Default for Health {
     fn default() -> Self {
-        Self {
-            reason: Arc::new(Mutex::new(Some("starting".into()))),
-            note: Arc::default(),
-            warnings: Arc::default(),
-        }
+        Self { reason: Arc::new(Mutex::new(Some("starting".into()))), note: Arc::default(), warnings: Arc::default() }
     }
 }
 

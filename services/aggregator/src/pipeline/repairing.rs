@@ -93,19 +93,30 @@ impl Loop {
             if n != assignment {
                 continue;
             }
-            if let Some(finding) = judge(facts, owned.flushed_end) {
-                self.repair(*source, finding);
+            match judge(facts, owned.flushed_end) {
+                Some(finding) => self.repair(*source, finding),
+                None => self.wiring.alerts.resolve("store_differs", &source.to_string()),
             }
         }
         if too_much > 0 {
             self.wiring.metrics.imbalances.inc();
             tracing::error!(records = too_much, "the store has more than the log: run `aggregator rebuild`");
+            let words =
+                format!("The store has {too_much} records more than the log. Runbook: run `aggregator rebuild`.");
+            self.wiring.alerts.raise("store_has_too_much", "store", &words);
+        } else {
+            self.wiring.alerts.resolve("store_has_too_much", "store");
         }
         self.wiring.metrics.surplus.set(too_much.cast_signed());
     }
 
     fn repair(&mut self, source: Source, finding: Finding) {
         tracing::error!(%source, kind = finding.name(), "repairing: {finding}");
+        self.wiring.alerts.raise(
+            "store_differs",
+            &source.to_string(),
+            &format!("{source} is being repaired: {finding}"),
+        );
         self.wiring.metrics.imbalances.inc();
         self.wiring.metrics.repair(finding.name());
         let partition = source.partition;

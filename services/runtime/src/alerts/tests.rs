@@ -16,17 +16,25 @@ struct Receiver {
     asked: Arc<AtomicU32>,
 }
 
+/// What its handler has at hand.
+#[derive(Clone)]
+struct Desk {
+    taken: Arc<Mutex<Vec<Value>>>,
+    asked: Arc<AtomicU32>,
+}
+
 impl Receiver {
     async fn start(refuse: u32) -> Self {
         let (taken, asked) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicU32::new(0)));
-        let take = move |State((taken, asked)): State<(Arc<Mutex<Vec<Value>>>, Arc<AtomicU32>)>, body: String| async move {
-            if asked.fetch_add(1, Ordering::Relaxed) < refuse {
+        let take = move |State(desk): State<Desk>, body: String| async move {
+            if desk.asked.fetch_add(1, Ordering::Relaxed) < refuse {
                 return StatusCode::SERVICE_UNAVAILABLE;
             }
-            taken.lock().unwrap().push(serde_json::from_str(&body).unwrap());
+            desk.taken.lock().unwrap().push(serde_json::from_str(&body).unwrap());
             StatusCode::NO_CONTENT
         };
-        let router = Router::new().route("/hook", post(take)).with_state((Arc::clone(&taken), Arc::clone(&asked)));
+        let desk = Desk { taken: Arc::clone(&taken), asked: Arc::clone(&asked) };
+        let router = Router::new().route("/hook", post(take)).with_state(desk);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}/hook", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, router).await });
