@@ -58,6 +58,8 @@ impl Drill {
         let mut servers = Servers::start(folder, &Options::default())?;
         let plan = Plan::for_drill(folder, self.rate);
         let mut environment = plan.environment(&mut servers);
+        // Traffic of now is enough.
+        environment.retain(|(key, _)| key != "SIMULATOR_HISTORY__FILE");
         for port in ["COLLECTOR_GRPC", "COLLECTOR_ADMIN", "AGGREGATOR_ADMIN", "SIMULATOR_ADMIN"] {
             environment.push((format!("{port}__LISTEN"), "127.0.0.1:0".to_owned()));
         }

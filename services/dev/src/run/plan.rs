@@ -83,7 +83,7 @@ impl Plan {
     /// Of the drill of backup and restore: simulated traffic at a rate, everything else as it is by default.
     pub(super) fn for_drill(data: &Path, rate: f64) -> Self {
         let plan = Self::read(data, Options::default(), Vec::new()).expect("nothing is set that could make no sense");
-        Self { rate: Some(rate), ..plan }
+        Self { rate, ..plan }
     }
 
     /// How many of each service run.
