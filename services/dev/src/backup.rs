@@ -46,6 +46,9 @@ fn run(store: &ClickHouse, verb: &str, direction: &str, name: &str) -> Result<Du
     Ok(began.elapsed())
 }
 
+/// The tables that are functions of the log, whoever counts it: raw, the ledger and its hours, and the cells.
+const TABLES: &str = "^(raw|unmerged_(ledger|ledger_hour|(breakdown_|page_)?(minute|hour|day)))$";
+
 /// What one table holds: its rows as merged, and a sum over all of them in any order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Content {
@@ -63,8 +66,8 @@ pub struct Content {
 pub fn contents(store: &ClickHouse, database: &str) -> Result<Vec<Content>> {
     let tables = format!(
         "SELECT table, arrayStringConcat(groupArray(if(type LIKE 'Map(%' OR type LIKE '%, Map(%', concat('mapSort(', name, ')'), \
-         name)), ',') FROM (SELECT table, name, type FROM system.columns WHERE database = '{database}' AND (table = 'raw' OR \
-         table LIKE 'unmerged\\\\_%') ORDER BY table, position) GROUP BY table ORDER BY table FORMAT TSV"
+         name)), ',') FROM (SELECT table, name, type FROM system.columns WHERE database = '{database}' AND match(table, \
+         '{TABLES}') ORDER BY table, position) GROUP BY table ORDER BY table FORMAT TSV"
     );
     let mut contents = Vec::new();
     for line in store.query(&tables)?.lines() {
