@@ -42,8 +42,9 @@ pub(super) fn table(list: &ServiceList) -> Markup {
         return html! { p { "No service is called that. Try one word of its name, or the abbreviation of its department." } };
     }
     html! {
+        p.vh role="status" { "Services, ordered " (order_words(asked)) }
         table.tlist role="table" {
-            caption.vh role="status" { "Services, ordered " (order_words(asked)) }
+            caption.vh { "Services" }
             thead { tr {
                 @for (sort, class, word) in HEADS { (head(asked, sort, class, word)) }
                 th.st scope="col" { "State" }
