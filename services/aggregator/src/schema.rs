@@ -15,6 +15,7 @@ const FILES: [(u16, &str, &str); 6] = [
     (5, "005_audit.sql", include_str!("../schema/005_audit.sql")),
     (6, "006_repair.sql", include_str!("../schema/006_repair.sql")),
     (9, "009_late.sql", include_str!("../schema/009_late.sql")),
+    (10, "010_late_times.sql", include_str!("../schema/010_late_times.sql")),
 ];
 
 /// A schema file with a line that begins so is not for programs that do not have it; all others add only.

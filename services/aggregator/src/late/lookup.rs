@@ -17,7 +17,7 @@ use super::source::Ask;
 use crate::raw::{NO_DURATION, NO_VALUE};
 
 /// A query names at most so many ids.
-const IDS_MAX: usize = 5_000;
+const IDS_MAX: usize = 20_000;
 
 /// A row of raw, as far as it is counted.
 #[derive(Debug, Row, Serialize, Deserialize)]
@@ -81,7 +81,7 @@ pub(super) async fn found(
         let list = ids.iter().map(|id| format!("'{}'", uuid(*id))).collect::<Vec<_>>().join(",");
         for condition in &conditions {
             let sql = format!("{SELECT} WHERE {condition} AND {at_home} AND id IN ({list})");
-            let query = store.query(&sql).with_setting("max_query_size", "1048576");
+            let query = store.query(&sql).with_setting("max_query_size", "4194304");
             for row in store.rows::<Stored>("looking up events", query).await? {
                 if let Some(known) = row.into_known() {
                     found.add(known);
