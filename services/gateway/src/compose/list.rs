@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use domain::catalogue::Service;
 use domain::source::ServiceNumber;
+use domain::statement::yearly::Yearly;
 use domain::statement::{self, MetricNumber};
 use domain::time::{Day, Period};
 use domain::usual::{self, Side};
@@ -130,28 +131,24 @@ impl Composer<'_> {
         }
     }
 
-    /// The latest twelve months that are stated with a volume, the latest cost, and what was counted in the same months.
+    /// The latest twelve months that are stated with a volume, as the Explorer has them, and what was counted in the same
+    /// months.
     pub(super) fn stated_year(&self, number: ServiceNumber) -> Option<StatedYear> {
         let book = &self.stated.book;
-        let volume = book.latest(number, MetricNumber::VOLUME, statement::Length::Year);
-        let cost = book.latest(number, MetricNumber::COST, statement::Length::Year);
-        let window = volume.or(cost)?.window();
-        let (from, until) = (window.start(), window.end());
+        let year = Yearly::latest(book, number)?;
+        let (from, until) = (year.window.start(), year.window.end());
         // Only where every day was counted do the two speak of the same.
         let all =
             self.days.first(number).is_some_and(|first| first <= from) && self.days.today.is_some_and(|t| until <= t);
         let counted = all.then(|| self.days.over(number, from, Day(until.0 - 1)).map_or(0, |sums| sums.completed));
-        let cost_of_all = |cost: &statement::Figure| {
-            let volume = book.amount(number, MetricNumber::VOLUME, cost.window())?;
-            Some(volume.as_f64() * cost.amount()?.as_f64())
-        };
+        let revised = book.figure(number, MetricNumber::VOLUME, year.window).is_some_and(statement::Figure::is_revised);
         Some(StatedYear {
             until,
-            volume: volume.and_then(|figure| figure.amount()?.as_whole()),
-            digital: book.amount(number, MetricNumber::DIGITAL_VOLUME, window).and_then(statement::Amount::as_whole),
-            cost: cost.and_then(|figure| Some(figure.amount()?.as_f64())),
-            total_cost: cost.and_then(cost_of_all),
-            revised: volume.is_some_and(statement::Figure::is_revised),
+            volume: Some(year.volume),
+            digital: year.digital_volume(),
+            cost: year.cost.amount().map(statement::Amount::as_f64),
+            total_cost: year.total_cost().map(|millionths| millionths as f64 / 1e6),
+            revised,
             counted: whole(counted),
         })
     }

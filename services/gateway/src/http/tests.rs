@@ -108,6 +108,19 @@ async fn stated_figures_are_the_same_on_a_page_and_in_its_twin() {
 }
 
 #[tokio::test]
+async fn the_dashboard_and_the_explorer_add_up_to_the_same() {
+    let server = Server::start().await;
+    let (_, explorer) = server.json("/api/v1/explorer").await;
+    let (_, list) = server.json("/api/v1/services").await;
+    for (sum, of, ours) in [("volume", "with_volume", "stated"), ("total_cost", "with_cost", "cost")] {
+        let (theirs, value) =
+            (explorer["sums"][sum].as_f64().unwrap(), list["totals"][ours]["value"].as_f64().unwrap());
+        assert!(theirs > 1e9 && (theirs - value).abs() < 1.0, "{sum}: {theirs} and {value}");
+        assert_eq!(explorer["sums"][of], list["totals"][ours]["services"], "{sum}");
+    }
+}
+
+#[tokio::test]
 async fn what_the_explorer_cannot_show_is_refused_by_field() {
     let server = Server::start().await;
     for (query, field) in [

@@ -106,9 +106,9 @@ pub struct StatedYear {
     pub volume: Option<u64>,
     /// Those through digital channels.
     pub digital: Option<u64>,
-    /// Pounds for one transaction, of the latest twelve months that have it.
+    /// Pounds for one transaction, in the same twelve months.
     pub cost: Option<f64>,
-    /// Pounds for all transactions of the twelve months of that cost, if their volume is stated too.
+    /// Pounds for all transactions.
     pub total_cost: Option<f64>,
     /// Something else was stated before about the volume.
     pub revised: bool,
