@@ -6,12 +6,14 @@
 mod book;
 mod bridge;
 mod pack;
+mod stated;
 
 pub use book::{Book, BookLine, decode_book, encode_book};
 pub use bridge::{
     Stamp, append_record, decode_record, decode_record_known, encode_record, parse_event, parse_retraction,
 };
 pub use pack::{Pack, PackedCell, decode_pack, encode_pack};
+pub use stated::{StatedBody, StatedRecord, append_stated, decode_stated, parse_figure, parse_note};
 
 /// `performance.v1`: the public contract.
 #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]

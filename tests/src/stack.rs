@@ -122,6 +122,10 @@ impl Stack {
     #[must_use]
     pub fn group(&self) -> &str {
         &self.name
+    /// Its topic of statements.
+    #[must_use]
+    pub fn statements_topic(&self) -> String {
+        format!("{}-statements", self.name)
     }
 
     /// The token of a department.
@@ -340,6 +344,7 @@ impl Stack {
             ("TOPICS__CORRECTIONS", format!("{}-corrections", self.name)),
             ("TOPICS__LIVE", self.live_topic()),
             ("TOPICS__BOOKS", format!("{}-books", self.name)),
+            ("TOPICS__STATEMENTS", self.statements_topic()),
         ];
         match service {
             "COLLECTOR" => {

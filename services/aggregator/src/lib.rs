@@ -21,6 +21,7 @@ pub mod repair;
 pub mod rows;
 pub mod schema;
 pub mod seal;
+pub mod statements;
 pub mod store;
 pub mod touched;
 pub mod writer;
@@ -69,6 +70,20 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     let least = config.alarm.disk_free_percent_min;
     let alarm = alarm::Alarm::new(store.clone(), alerts.clone(), health.clone(), least, disk_free);
     tokio::spawn(alarm.watch(config.counting.check_ms, shutdown.clone()));
+
+    let statements = statements::Wiring {
+        kafka: config.kafka.clone(),
+        topic: config.topics.statements.clone(),
+        store: store.clone(),
+        tasks: tokio::runtime::Handle::current(),
+        metrics: metrics.clone(),
+    };
+    let stop_statements = shutdown.clone();
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = statements::run(statements, stop_statements) {
+            tracing::error!(%error, "statements are not read");
+        }
+    });
 
     health.not_ready("waiting for partitions");
     let consumer = consumer::join(&config.kafka, &config.group, &config.topics.events).context("consumer")?;
@@ -136,6 +151,13 @@ fn keep_aside(config: &Config, store: &Store, rules: &Rules, metrics: &metrics::
     });
 }
 
+/// Every topic that the service needs.
+pub(crate) fn topics(config: &Config, rules: &Rules) -> [Topic; 6] {
+    let names = &config.topics;
+    let [events, backfill, corrections] = Topic::logs(names, rules.partitions);
+    [events, backfill, corrections, Topic::live(names), Topic::books(names), Topic::statements(names)]
+}
+
 /// Waits for Kafka and ClickHouse, then checks topics, tables and rules; `None` if told to stop meanwhile.
 async fn checked(
     config: &Config,
@@ -144,9 +166,7 @@ async fn checked(
     health: &Health,
     shutdown: &Shutdown,
 ) -> anyhow::Result<Option<Store>> {
-    let [events, backfill, corrections] = Topic::logs(&config.topics, rules.partitions);
-    let (live, books) = (Topic::live(&config.topics), Topic::books(&config.topics));
-    let topics = [events, backfill, corrections, live, books];
+    let topics = topics(config, rules);
     let admin = Admin::new(&config.kafka)?;
     let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(3));
     while !shutdown.is_stopping() {

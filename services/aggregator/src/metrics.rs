@@ -23,6 +23,29 @@ struct ByKind {
     kind: &'static str,
 }
 
+/// What became of a record of statements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, prometheus_client::encoding::EncodeLabelValue)]
+pub enum StatedOutcome {
+    /// A figure that waits for its close.
+    Figure,
+    /// An import became visible.
+    Closed,
+    /// Of an import that was visible already.
+    Repeat,
+    /// A close without all of its figures.
+    Incomplete,
+    /// A version of a note.
+    Note,
+    /// Not a record that is understood.
+    Invalid,
+}
+
+/// Label of what became of a record of statements.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByStatedOutcome {
+    outcome: StatedOutcome,
+}
+
 /// Label of a partition.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ByPartition {
@@ -57,6 +80,7 @@ impl Burst {
 pub struct Metrics {
     /// Records by outcome, in the order of [`Outcome::ALL`]: looked up once, not for each record.
     records: [Counter; Outcome::ALL.len()],
+    stated: Family<ByStatedOutcome, Counter>,
     /// Records applied less records with an outcome; anything but 0 is an alarm.
     pub difference: PerPartition,
     /// Records between the last applied one and the end of the log.
@@ -108,6 +132,7 @@ impl Metrics {
         let records: Family<ByOutcome, Counter> = Family::default();
         let metrics = Self {
             records: Outcome::ALL.map(|outcome| records.get_or_create_owned(&ByOutcome { outcome: outcome.name() })),
+            stated: Family::default(),
             difference: Family::default(),
             lag_records: Family::default(),
             lag_seconds: Family::default(),
@@ -130,6 +155,7 @@ impl Metrics {
             sealed_days: Counter::default(),
         };
         registry.register("records", "Records by outcome", records);
+        registry.register("statements", "Records of statements by outcome, since the start", metrics.stated.clone());
         registry.register("conservation_difference", "Applied less recorded; 0 or alarm", metrics.difference.clone());
         registry.register("lag_records", "Records not yet applied", metrics.lag_records.clone());
         registry.register("lag_seconds", "Age of the last applied record while behind", metrics.lag_seconds.clone());
@@ -174,6 +200,11 @@ impl Metrics {
     /// Records of a late log that wait for their outcome.
     pub fn late_lag(&self, log: Log, records: u64) {
         self.late_lag.get_or_create(&ByLog { log: log.name() }).set(records.cast_signed());
+    }
+
+    /// Counts a record of statements.
+    pub fn stated(&self, outcome: StatedOutcome) {
+        self.stated.get_or_create(&ByStatedOutcome { outcome }).inc();
     }
 
     /// Counts records.

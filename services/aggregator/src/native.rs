@@ -117,13 +117,13 @@ impl RowWriter<'_> {
         self
     }
 
-    /// `UInt32`, `DateTime`.
+    /// `UInt32`, `DateTime`; the bits of `Date32`.
     pub fn u32(&mut self, value: u32) -> &mut Self {
         self.next().data.extend_from_slice(&value.to_le_bytes());
         self
     }
 
-    /// `UInt64`.
+    /// `UInt64`; the bits of `Decimal(18, …)`.
     pub fn u64(&mut self, value: u64) -> &mut Self {
         self.next().data.extend_from_slice(&value.to_le_bytes());
         self

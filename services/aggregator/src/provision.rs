@@ -58,9 +58,7 @@ fn nodes(config: &Config) -> Vec<runtime::clickhouse::Config> {
 
 async fn topics(config: &Config, rules: &Rules, dry_run: bool) -> anyhow::Result<Vec<String>> {
     let admin = Admin::new(&config.kafka)?;
-    let [events, backfill, corrections] = Topic::logs(&config.topics, rules.partitions);
-    let (live, books) = (Topic::live(&config.topics), Topic::books(&config.topics));
-    let topics = [events, backfill, corrections, live, books];
+    let topics = crate::topics(config, rules);
     let mut lines = Vec::new();
     for topic in &topics {
         if dry_run {

@@ -12,6 +12,7 @@ const FILES: [(u16, &str, &str); 7] = [
     (1, "001_cells.sql", include_str!("../schema/001_cells.sql")),
     (2, "002_books.sql", include_str!("../schema/002_books.sql")),
     (3, "003_figures.sql", include_str!("../schema/003_figures.sql")),
+    (4, "004_stated.sql", include_str!("../schema/004_stated.sql")),
     (5, "005_audit.sql", include_str!("../schema/005_audit.sql")),
     (6, "006_repair.sql", include_str!("../schema/006_repair.sql")),
     (9, "009_late.sql", include_str!("../schema/009_late.sql")),

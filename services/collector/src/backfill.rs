@@ -38,7 +38,7 @@ impl Backfill for Service {
     type BackfillStream = Answers;
 
     async fn backfill(&self, request: Request<Streaming<BackfillRequest>>) -> Result<Response<Answers>, Status> {
-        let department = caller(&request)?;
+        let department = caller(&request)?.department;
         let mut parts = request.into_inner();
         let first = parts.message().await?.and_then(|request| request.part);
         let Some(Part::Manifest(manifest)) = first else {
@@ -53,7 +53,7 @@ impl Backfill for Service {
     }
 
     async fn retract(&self, request: Request<RetractRequest>) -> Result<Response<RetractResponse>, Status> {
-        let department = caller(&request)?;
+        let department = caller(&request)?.department;
         let request = request.into_inner();
         let bytes = encoded_len(&request);
         let load = Load { items: request.retractions, bytes, dry_run: request.dry_run };

@@ -104,6 +104,8 @@ pub struct Limits {
     pub department_in_flight_bytes_max: u64,
     /// Batches of one stream under way at once.
     pub stream_batches_max: usize,
+    /// Figures of an import.
+    pub import_figures_max: usize,
 }
 
 /// Pace of the producer.

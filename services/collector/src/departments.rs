@@ -21,12 +21,23 @@ struct File {
 struct Entry {
     id: String,
     token_sha256: Vec<String>,
+    #[serde(default)]
+    publishes_for_all: bool,
+}
+
+/// Who calls, by its token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caller {
+    /// Number of the department.
+    pub department: u8,
+    /// Whether it may state figures and write notes for all of government.
+    pub publishes_for_all: bool,
 }
 
 /// Departments by the hash of their tokens.
 #[derive(Debug, Default)]
 pub struct Departments {
-    by_hash: HashMap<[u8; 32], u8>,
+    by_hash: HashMap<[u8; 32], Caller>,
 }
 
 impl Departments {
@@ -43,21 +54,22 @@ impl Departments {
     fn parse(text: &str, catalogue: &Catalogue) -> anyhow::Result<Self> {
         let file: File = toml::from_str(text)?;
         let mut by_hash = HashMap::new();
-        for Entry { id, token_sha256 } in file.department {
+        for Entry { id, token_sha256, publishes_for_all } in file.department {
             let department = catalogue.department_by_id(&id).with_context(|| format!("no department {id}"))?;
+            let caller = Caller { department: department.number, publishes_for_all };
             for text in token_sha256 {
                 let hash = hash_from_hex(&text).with_context(|| format!("{id}: not a SHA-256 in hex: {text}"))?;
-                let other = by_hash.insert(hash, department.number);
-                anyhow::ensure!(other.is_none_or(|n| n == department.number), "{id}: token of two departments");
+                let other = by_hash.insert(hash, caller);
+                anyhow::ensure!(other.is_none_or(|other| other == caller), "{id}: token of two departments");
             }
         }
         Ok(Self { by_hash })
     }
 
-    /// The number of the department that a token stands for. Tokens are compared by their hashes, so the time it takes
+    /// The department that a token stands for. Tokens are compared by their hashes, so the time it takes
     /// says nothing about them.
     #[must_use]
-    pub fn of_token(&self, token: &str) -> Option<u8> {
+    pub fn of_token(&self, token: &str) -> Option<Caller> {
         let hash: [u8; 32] = Sha256::digest(token.as_bytes()).into();
         self.by_hash.get(&hash).copied()
     }
@@ -87,7 +99,10 @@ mod tests {
         let text = format!("[[department]]\nid = 'hmrc'\ntoken_sha256 = ['{HASH}']\n");
         let departments = Departments::parse(&text, &catalogue).expect("parses");
         let hmrc = catalogue.department_by_id("hmrc").expect("is there").number;
-        assert_eq!(departments.of_token("secret"), Some(hmrc));
+        let caller = Caller { department: hmrc, publishes_for_all: false };
+        assert_eq!(departments.of_token("secret"), Some(caller));
+        let departments = Departments::parse(&format!("{text}publishes_for_all = true\n"), &catalogue).expect("parses");
+        assert_eq!(departments.of_token("secret"), Some(Caller { publishes_for_all: true, ..caller }));
         assert_eq!(departments.of_token("secret "), None);
         assert_eq!(departments.of_token(""), None);
     }

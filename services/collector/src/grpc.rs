@@ -12,16 +12,12 @@ use tonic::metadata::MetadataValue;
 use tonic::service::Interceptor;
 use tonic::{Code, Request, Response, Status, Streaming};
 
-use crate::departments::Departments;
+use crate::departments::{Caller, Departments};
 use crate::metrics::Metrics;
 use crate::publish::{Publisher, Refusal};
 
 /// Milliseconds to wait, in the metadata of a refusal.
 const RETRY_AFTER: &str = "retry-after-ms";
-
-/// The department of a caller, found before the body is read.
-#[derive(Debug, Clone, Copy)]
-struct Caller(u8);
 
 /// Refuses calls without a known token.
 #[derive(Clone)]
@@ -36,12 +32,12 @@ impl Interceptor for Guard {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         let header = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
         let token = header.and_then(|value| value.strip_prefix("Bearer "));
-        let Some(department) = token.and_then(|token| self.departments.of_token(token)) else {
+        let Some(caller) = token.and_then(|token| self.departments.of_token(token)) else {
             self.metrics.unauthenticated.inc();
             let wrong = if token.is_some() { "the token is not known" } else { "no token" };
             return Err(Status::unauthenticated(format!("authorization: {wrong}; send `Bearer <token>`")));
         };
-        request.extensions_mut().insert(Caller(department));
+        request.extensions_mut().insert(caller);
         Ok(request)
     }
 }
@@ -58,7 +54,7 @@ pub struct Service {
 #[tonic::async_trait]
 impl Collector for Service {
     async fn publish(&self, request: Request<PublishRequest>) -> Result<Response<PublishResponse>, Status> {
-        let department = caller(&request)?;
+        let department = caller(&request)?.department;
         let request = request.into_inner();
         let sequence = request.sequence;
         match self.publisher.publish(department, request).await {
@@ -73,7 +69,7 @@ impl Collector for Service {
         &self,
         request: Request<Streaming<PublishRequest>>,
     ) -> Result<Response<Self::PublishStreamStream>, Status> {
-        let department = caller(&request)?;
+        let department = caller(&request)?.department;
         let publisher = Arc::clone(&self.publisher);
         let (mut stop, stopping) = (self.shutdown.clone(), self.shutdown.clone());
         let at_once = publisher.limits.stream_batches_max;
@@ -109,22 +105,25 @@ async fn answer(
     Ok(PublishResponse { sequence, results, refusal })
 }
 
-pub(crate) fn caller<T>(request: &Request<T>) -> Result<u8, Status> {
+/// Who calls, found before the body is read.
+pub(crate) fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
     let caller = request.extensions().get::<Caller>();
-    caller.map(|caller| caller.0).ok_or_else(|| Status::unauthenticated("authorization: no token"))
+    caller.copied().ok_or_else(|| Status::unauthenticated("authorization: no token"))
 }
 
 fn retry_after_ms(refusal: &Refusal) -> u32 {
     match *refusal {
         Refusal::Invalid(_) => 0,
-        Refusal::Exhausted { retry_after_ms, .. } | Refusal::Unavailable { retry_after_ms } => retry_after_ms,
+        Refusal::Exhausted { retry_after_ms, .. }
+        | Refusal::Busy { retry_after_ms, .. }
+        | Refusal::Unavailable { retry_after_ms } => retry_after_ms,
     }
 }
 
 pub(crate) fn wire(refusal: &Refusal) -> v1::Refusal {
     let code = match refusal {
         Refusal::Invalid(_) => "invalid_argument",
-        Refusal::Exhausted { .. } => "resource_exhausted",
+        Refusal::Exhausted { .. } | Refusal::Busy { .. } => "resource_exhausted",
         Refusal::Unavailable { .. } => "unavailable",
     };
     v1::Refusal { code: code.to_owned(), message: refusal.to_string(), retry_after_ms: retry_after_ms(refusal) }
@@ -134,7 +133,7 @@ pub(crate) fn status(refusal: &Refusal) -> Status {
     let message = refusal.to_string();
     let mut status = match refusal {
         Refusal::Invalid(_) => Status::invalid_argument(message),
-        Refusal::Exhausted { .. } => Status::resource_exhausted(message),
+        Refusal::Exhausted { .. } | Refusal::Busy { .. } => Status::resource_exhausted(message),
         Refusal::Unavailable { .. } => Status::unavailable(message),
     };
     ask_to_wait(&mut status, retry_after_ms(refusal));

@@ -13,6 +13,7 @@ pub mod producer;
 pub mod publish;
 pub mod records;
 mod server;
+pub mod statements;
 mod watch;
 
 use std::net::SocketAddr;

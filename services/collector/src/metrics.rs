@@ -53,6 +53,10 @@ pub struct Metrics {
     pub exhausted: Counter,
     /// Batches refused while the brokers are away.
     pub unavailable: Counter,
+    /// Records of statements that the brokers have acknowledged.
+    pub stored_statements: Counter,
+    /// Records of statements that were given up.
+    pub retried_statements: Counter,
     /// Calls without a known token.
     pub unauthenticated: Counter,
     /// Bytes let in and not yet acknowledged.
@@ -76,6 +80,8 @@ impl Metrics {
             batches: Counter::default(),
             exhausted: Counter::default(),
             unavailable: Counter::default(),
+            stored_statements: Counter::default(),
+            retried_statements: Counter::default(),
             unauthenticated: Counter::default(),
             in_flight_bytes: Gauge::default(),
             brokers_away: Gauge::default(),
@@ -88,6 +94,8 @@ impl Metrics {
         registry.register("batches", "Let in", metrics.batches.clone());
         registry.register("exhausted_batches", "Refused for want of room", metrics.exhausted.clone());
         registry.register("unavailable_batches", "Refused while brokers are away", metrics.unavailable.clone());
+        registry.register("stored_statements", "Acknowledged by the brokers", metrics.stored_statements.clone());
+        registry.register("retried_statements", "Given up by the producer", metrics.retried_statements.clone());
         registry.register("unauthenticated_calls", "Without a known token", metrics.unauthenticated.clone());
         registry.register("in_flight_bytes", "Not yet acknowledged", metrics.in_flight_bytes.clone());
         registry.register("brokers_away", "1 while batches are refused for it", metrics.brokers_away.clone());

@@ -134,7 +134,16 @@ impl Producer {
 
     /// Sends the records of a batch to a log; what cannot be taken is given up at once.
     pub fn send(&self, log: Log, batch: &Arc<Batch>, records: &Records, received_at_ms: i64) {
-        let (producer, topic) = (self.current(), self.topics.of(log));
+        self.send_to(self.topics.of(log), batch, records, received_at_ms);
+    }
+
+    /// Sends records of statements; what cannot be taken is given up at once.
+    pub fn state(&self, batch: &Arc<Batch>, records: &Records, received_at_ms: i64) {
+        self.send_to(&self.topics.statements, batch, records, received_at_ms);
+    }
+
+    fn send_to(&self, topic: &str, batch: &Arc<Batch>, records: &Records, received_at_ms: i64) {
+        let producer = self.current();
         self.signs.sent.fetch_add(records.len() as u64, Ordering::AcqRel);
         for (at, (partition, record)) in records.iter().enumerate() {
             let slot = Box::new(Slot { batch: Arc::clone(batch), at });

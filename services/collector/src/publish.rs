@@ -61,6 +61,14 @@ pub enum Refusal {
         /// When to try again.
         retry_after_ms: u32,
     },
+    /// Too many of these at the same time.
+    #[error("too many {what} at the same time; send again in {retry_after_ms} ms")]
+    Busy {
+        /// Of what.
+        what: &'static str,
+        /// When to try again.
+        retry_after_ms: u32,
+    },
     /// The brokers are away.
     #[error("the brokers do not answer; send again in {retry_after_ms} ms")]
     Unavailable {
@@ -177,6 +185,33 @@ impl Publisher {
             () = tokio::time::sleep(self.patience()) => {}
         }
         Ok(entries.iter().map(|entry| self.result(entry, Some(&batch))).collect())
+    }
+
+    /// Sends records of statements and waits for their reports.
+    ///
+    /// # Errors
+    /// If none of them was sent.
+    pub async fn deliver_stated(&self, department: u8, records: &Records) -> Result<Arc<Batch>, Refusal> {
+        let mut away = self.producer.away();
+        let retry_after_ms = self.pace.retry_after_ms;
+        if *away.borrow_and_update() {
+            self.metrics.unavailable.inc();
+            return Err(Refusal::Unavailable { retry_after_ms });
+        }
+        let bytes = records.iter().map(|(_, record)| record.len() as u64).sum();
+        let permit = self.admission.admit(department, cost(bytes, records.len() as u64)).map_err(|refused| {
+            self.metrics.exhausted.inc();
+            Refusal::Exhausted { refused, retry_after_ms }
+        })?;
+        let (stored, given_up) = (self.metrics.stored_statements.clone(), self.metrics.retried_statements.clone());
+        let batch = Arc::new(Batch::new(records.len(), permit, stored, given_up));
+        self.producer.state(&batch, records, now_ms());
+        tokio::select! {
+            () = batch.all_in() => {}
+            _ = away.wait_for(|away| *away) => {}
+            () = tokio::time::sleep(self.patience()) => {}
+        }
+        Ok(batch)
     }
 
     /// How long a batch may wait for its reports: the producer gives records up before that.

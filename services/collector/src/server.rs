@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use proto::v1::backfill_server::BackfillServer;
 use proto::v1::collector_server::CollectorServer;
+use proto::v1::statements_server::StatementsServer;
 use runtime::shutdown::Shutdown;
 use tokio::net::TcpListener;
 use tonic::codegen::http::{HeaderValue, Response};
@@ -20,6 +21,7 @@ use crate::config::Config;
 use crate::departments::Departments;
 use crate::grpc::{Guard, Service};
 use crate::publish::Publisher;
+use crate::statements;
 
 /// Up to this many times its bound a batch is read, to be refused in words.
 const READ_FACTOR: usize = 4;
@@ -40,6 +42,8 @@ pub(crate) fn run<H: Health>(
     let bytes_max = config.limits.batch_bytes_max * READ_FACTOR;
     let late = BackfillServer::new(backfill::Service { publisher: Arc::clone(&publisher), shutdown: shutdown.clone() });
     let late = InterceptedService::new(late.max_decoding_message_size(bytes_max), guard.clone());
+    let statements = StatementsServer::new(statements::Service::new(Arc::clone(&publisher)));
+    let statements = InterceptedService::new(statements.max_decoding_message_size(bytes_max), guard.clone());
     let collector = CollectorServer::new(Service { publisher, shutdown: shutdown.clone() });
     let collector = InterceptedService::new(collector.max_decoding_message_size(bytes_max), guard);
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
@@ -54,6 +58,7 @@ pub(crate) fn run<H: Health>(
         .layer(MapResponseLayer::new(named))
         .add_service(collector)
         .add_service(late)
+        .add_service(statements)
         .add_service(health_service)
         .add_service(reflection()?.build_v1()?)
         .add_service(reflection()?.build_v1alpha()?)

@@ -31,7 +31,8 @@ pub(crate) async fn run(
 ) -> anyhow::Error {
     tell(&mut reporter, false).await;
     let [events, backfill, corrections] = Topic::logs(&config.topics, publisher.rules.partitions);
-    let topics = [events, backfill, corrections, Topic::books(&config.topics)];
+    let [books, statements] = [Topic::books(&config.topics), Topic::statements(&config.topics)];
+    let topics = [events, backfill, corrections, books, statements];
     let work = async {
         check(&config, topics, &health).await?;
         look(&publisher, &health, &mut reporter).await
@@ -46,7 +47,7 @@ pub(crate) async fn run(
 }
 
 /// Waits for Kafka and checks the topics.
-async fn check(config: &Config, topics: [Topic; 4], health: &Health) -> anyhow::Result<()> {
+async fn check(config: &Config, topics: [Topic; 5], health: &Health) -> anyhow::Result<()> {
     let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(3));
     let topics = Arc::new(topics);
     loop {
@@ -61,7 +62,7 @@ async fn check(config: &Config, topics: [Topic; 4], health: &Health) -> anyhow::
 
 /// Asks in a thread of its own: the client blocks for seconds while the brokers are away, and neither calls nor a stop
 /// may wait for it.
-async fn checked(admin: Admin, topics: Arc<[Topic; 4]>) -> anyhow::Result<Result<(), topics::Error>> {
+async fn checked(admin: Admin, topics: Arc<[Topic; 5]>) -> anyhow::Result<Result<(), topics::Error>> {
     let (answer, answered) = oneshot::channel();
     let handle = tokio::runtime::Handle::current();
     std::thread::Builder::new().name("topics".into()).spawn(move || {

@@ -8,6 +8,7 @@
 
 mod amount;
 mod book;
+pub mod draft;
 mod metric;
 pub mod note;
 mod published;

@@ -93,6 +93,8 @@ pub async fn run(config: Config, mut shutdown: Shutdown) -> anyhow::Result<()> {
     tokio::spawn(Arc::clone(&site.site.history).keep(site.site.world.late(), shutdown.clone()));
     tokio::spawn(audit::watch(Arc::clone(&site.site), shutdown.clone()));
     tokio::spawn(Arc::clone(&site.site.govuk).keep(govuk::site_of(&site.site.world.catalogue), shutdown.clone()));
+    let (stated, stores, until) = (Arc::clone(&site.site), Arc::clone(&site.stores), shutdown.clone());
+    tokio::spawn(async move { stated.stated.keep(&stores, until).await });
     let follower = Follower {
         world: Arc::clone(&site.site.world),
         stores: site.stores,
@@ -139,8 +141,6 @@ fn assemble(config: &Config, metrics: &Metrics, health: &Health, shutdown: &Shut
     let hub = Hub::new(Arc::clone(&world), metrics.clone(), config.show.simulated);
     let writers = Writers::new(hub, config.live.writers);
     let stores = Arc::new(Stores::new(config.clickhouse.clone()));
-    let stated = Stated::default();
-    stated.set_published(&world.catalogue, runtime::clock::now_ms());
     let site = Site {
         world,
         pasts: Pasts::new(Arc::clone(&stores)),
@@ -154,7 +154,7 @@ fn assemble(config: &Config, metrics: &Metrics, health: &Health, shutdown: &Shut
             future_minutes: (rules.future_ms / MINUTE_MS) as u32,
             minutes_kept_days: rules.keep_minute_days.into(),
         },
-        stated,
+        stated: Stated::default(),
         held: Held::default(),
         kept: Kept::default(),
         auditor: Auditor::new(Arc::clone(&stores), rules),

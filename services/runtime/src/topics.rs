@@ -25,6 +25,8 @@ pub struct Names {
     pub live: String,
     /// The collectors' books.
     pub books: String,
+    /// Stated figures and notes.
+    pub statements: String,
 }
 
 impl Names {
@@ -50,6 +52,10 @@ pub struct Topic {
     pub settings: Vec<(&'static str, String)>,
 }
 
+/// Partitions of the topic of statements: a few imports at the same time do not wait for each other.
+pub const STATEMENTS_PARTITIONS: u16 = 4;
+/// As Kafka says it.
+const KEPT_FOR_EVER: i64 = -1;
 /// How long Kafka keeps events, in days: the time in which ClickHouse can be put right from them.
 const EVENTS_KEPT_DAYS: i64 = 14;
 /// Enough for the answer of any broker that is alive.
@@ -78,6 +84,16 @@ impl Topic {
     pub fn books(names: &Names) -> Self {
         let kept_ms = EVENTS_KEPT_DAYS * DAY_MS;
         Self { name: names.books.clone(), partitions: 1, settings: settings(kept_ms, HOUR_MS * 12) }
+    }
+
+    /// The topic of statements: kept for ever, since they are few and no other log has them.
+    #[must_use]
+    pub fn statements(names: &Names) -> Self {
+        Self {
+            name: names.statements.clone(),
+            partitions: i32::from(STATEMENTS_PARTITIONS),
+            settings: settings(KEPT_FOR_EVER, 7 * DAY_MS),
+        }
     }
 }
 

@@ -95,6 +95,14 @@ pub struct Note {
     pub is_withdrawn: bool,
 }
 
+impl Note {
+    /// Whether it is the same note sent again.
+    fn says_the_same(&self, other: &Self) -> bool {
+        let Self { written_at_ms, order, .. } = self.clone();
+        *self == Self { written_at_ms, order, ..other.clone() }
+    }
+}
+
 /// A note with what it said before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Annotation {
@@ -137,6 +145,7 @@ impl Annotations {
             let all = by_service.entry(note.service).or_default();
             let same = |n: &Note| n.id == note.id && n.department == note.department;
             match all.last_mut().filter(|last| same(last.latest())) {
+                Some(annotation) if annotation.latest().says_the_same(&note) => {}
                 Some(annotation) => annotation.versions.push(note),
                 None => all.push(Annotation { versions: vec![note] }),
             }
