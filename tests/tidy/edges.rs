@@ -5,7 +5,7 @@ use toml::Table;
 use crate::{files, none};
 
 /// Our crates, and which of ours each may depend on. `dev`, `tests` and `benches` may name any.
-const MAY_USE: [(&str, &[&str]); 8] = [
+const MAY_USE: [(&str, &[&str]); 9] = [
     ("domain", &[]),
     ("proto", &["domain"]),
     ("runtime", &["domain"]),
@@ -14,6 +14,7 @@ const MAY_USE: [(&str, &[&str]); 8] = [
     ("aggregator", &["domain", "proto", "runtime"]),
     ("gateway", &["domain", "proto", "runtime", "views"]),
     ("simulator", &["domain", "proto", "runtime"]),
+    ("importer", &["domain", "proto", "runtime"]),
 ];
 const MAY_USE_ANY: [&str; 3] = ["dev", "tests", "benches"];
 /// Whoever does IO, waits or reads a clock needs one of these.

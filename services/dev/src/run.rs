@@ -75,6 +75,7 @@ pub fn run(plan: &Plan) -> Result<()> {
     for service in &mut services {
         service.wait_ready(READY)?;
     }
+    demo::state_published(&plan.data, services[0].grpc())?;
     if plan.simulator {
         say("starting simulator");
         plan.mark_simulated()?;
@@ -116,6 +117,7 @@ pub fn clean_data(data: &Path) -> Result<()> {
         "tokens.toml",
         "simulated",
         "history.json",
+        "stated",
     ]) {
         let path = data.join(name);
         let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };

@@ -18,5 +18,5 @@ pub mod yearly;
 pub use amount::{Amount, Value};
 pub use book::{Book, Figure, Revision, Source, Statement};
 pub use metric::{Better, Metric, MetricNumber, Metrics, Unit};
-pub use published::{Published, PublishedVersion, published};
+pub use published::{PUBLISHED, Published, PublishedVersion, published};
 pub use window::{Length, Window};

@@ -18,7 +18,12 @@ use crate::{
     clickhouse_config::write_private,
     error::{Doing as _, Result},
     fetch::sha256_hex,
+    run::say,
+    service::run_to_end,
 };
+
+/// The department that publishes figures for all of government.
+pub(super) const PUBLISHER: &str = "co";
 
 /// A department's id and its token.
 pub(super) type Tokens = Vec<(String, String)>;
@@ -49,6 +54,24 @@ pub(super) fn tokens(data: &Path) -> Result<Tokens> {
     let sums = data.join("departments.toml");
     fs::write(&sums, departments_file(&tokens)).doing(|| format!("writing {}", sums.display()))?;
     Ok(tokens)
+}
+
+/// States the published figures that the repository holds, once for a folder of data and a version of them: through the
+/// collector, like everybody.
+///
+/// # Errors
+/// When the importer ends with anything but success.
+pub(super) fn state_published(data: &Path, collector: SocketAddr) -> Result<()> {
+    let marker = data.join("stated");
+    let sum = sha256_hex(domain::statement::PUBLISHED.as_bytes());
+    if fs::read_to_string(&marker).is_ok_and(|known| known == sum) {
+        return Ok(());
+    }
+    say("stating the published figures");
+    let (endpoint, tokens) = (format!("http://{collector}"), data.join("tokens.toml").display().to_string());
+    let told = [("IMPORTER_COLLECTOR", &*endpoint), ("IMPORTER_TOKENS", &tokens), ("IMPORTER_DEPARTMENT", PUBLISHER)];
+    run_to_end("importer", &["published"], &told, &data.join("logs"))?;
+    fs::write(&marker, sum).doing(|| format!("writing {}", marker.display()))
 }
 
 /// A `grpcurl` line with a valid event of the largest service of one department.
@@ -90,7 +113,8 @@ fn departments_file(tokens: &Tokens) -> String {
     let mut text = String::from("# Departments that may send events, each with the SHA-256 sums of its tokens.\n");
     for (id, token) in tokens {
         let sum = sha256_hex(token.as_bytes());
-        writeln!(text, "\n[[department]]\nid = \"{id}\"\ntoken_sha256 = [\"{sum}\"]")
+        let for_all = if id == PUBLISHER { "\npublishes_for_all = true" } else { "" };
+        writeln!(text, "\n[[department]]\nid = \"{id}\"\ntoken_sha256 = [\"{sum}\"]{for_all}")
             .expect("writing to a String cannot fail");
     }
     text

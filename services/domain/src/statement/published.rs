@@ -14,7 +14,7 @@ use crate::time::Day;
 const COLUMNS: &[&str] = &["published", "service", "metric", "months", "until", "values"];
 
 /// The text that the program was built with.
-const EMBEDDED: &str = include_str!("../../../../config/stated/published.csv");
+pub const PUBLISHED: &str = include_str!("../../../../config/stated/published.csv");
 
 /// What one version of a publication says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub type Published = Vec<PublishedVersion>;
 /// The published figures that the program was built with.
 #[must_use]
 pub fn published(catalogue: &Catalogue, metrics: &Metrics) -> Published {
-    parse(EMBEDDED, catalogue, metrics).expect("a test parses the file of the repository")
+    parse(PUBLISHED, catalogue, metrics).expect("a test parses the file of the repository")
 }
 
 fn parse(text: &str, catalogue: &Catalogue, metrics: &Metrics) -> Result<Published, Error> {
