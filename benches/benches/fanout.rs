@@ -289,6 +289,7 @@ async fn serve_gateway() -> Result<(), Failure> {
         labels: Labels { simulated: true, open_government_data: true },
         rules: RulesInForce { late_after_days: 7, future_minutes: 5, minutes_kept_days: 9 },
         stated: gateway::stated::Stated::default(),
+        writing: gateway::writing::Writing::new(&config.writing).expect("an address"),
         held: Held::default(),
         kept: gateway::kept::Kept::default(),
         auditor: gateway::audit::Auditor::new(Arc::clone(&stores), rules),

@@ -151,6 +151,12 @@ async fn table_of_series(
     }
 }
 
+/// `/api/v1/stated/imports`
+pub async fn imports(State(site): Shared, headers: HeaderMap) -> Response {
+    let make = || Rendered::json(&site.stated.imports(&site.world.catalogue));
+    site.held.get_or("/api/v1/stated/imports", make).answer(&headers, CACHE)
+}
+
 /// Every other address under `/api/v1`.
 pub async fn nowhere(address: Uri) -> Response {
     Problem::not_found(&format!("address /api/v1{}", address.path())).into_response()

@@ -33,6 +33,8 @@ pub struct Config {
     pub start: Start,
     /// Where the catalogue is.
     pub catalogue: runtime::catalogue::Config,
+    /// Where notes go.
+    pub writing: Writing,
     /// Where the rules are.
     pub rules: RulesFile,
 }
@@ -91,6 +93,18 @@ pub struct Show {
     pub open_government_data: bool,
     /// Ids of the services on the wall.
     pub tiles: Vec<String>,
+}
+
+/// Where notes go.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Writing {
+    /// Address of the collector.
+    pub collector: String,
+    /// Notes taken to it in a minute.
+    pub notes_per_minute_max: u32,
+    /// … with one token.
+    pub notes_per_minute_and_token_max: u32,
 }
 
 /// The cold start.

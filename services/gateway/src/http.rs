@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 use crate::config;
 use crate::metrics::Answered;
 use crate::site::Site;
-use crate::{api, audit, explore, govuk, live, pages};
+use crate::{api, audit, explore, govuk, live, notes, pages};
 
 /// Nothing from elsewhere, nothing inline, in nobody's frame.
 const POLICY: &str =
@@ -53,6 +53,8 @@ pub fn router(site: Arc<Site>) -> Router {
         .route("/explorer/treemap", get(explore::treemap_api))
         .route("/explorer/values", get(explore::values_api))
         .route("/explorer/revisions", get(explore::revisions_api))
+        .route("/services/{id}/notes", get(notes::list).post(notes::send))
+        .route("/stated/imports", get(api::imports))
         .route("/books", get(api::books))
         .route("/status", get(api::status))
         .route("/audit", get(audit::api))
@@ -75,6 +77,7 @@ pub fn router(site: Arc<Site>) -> Router {
         .route("/explorer/high-volume", get(explore::high))
         .route("/explorer/search", get(explore::search))
         .route("/explorer/treemap", get(explore::treemap))
+        .route("/services/{id}/notes", get(notes::page).post(notes::fill))
         .route("/wall", get(pages::wall))
         .route("/audit", get(audit::page))
         .route("/audit/receipt", get(audit::receipt_page))
@@ -87,6 +90,7 @@ pub fn router(site: Arc<Site>) -> Router {
         .fallback(pages::nowhere)
         .with_state(Arc::clone(&site))
         .merge(Router::new().route("/live", get(live::enter)).with_state(Arc::clone(&site.door)))
+        .layer(DefaultBodyLimit::max(notes::BODY_MAX))
         .layer(middleware::from_fn_with_state(site, dress))
 }
 

@@ -19,6 +19,7 @@ pub mod hub;
 pub mod kept;
 pub mod live;
 pub mod metrics;
+pub mod notes;
 pub mod pages;
 pub mod past;
 pub mod problem;
@@ -35,6 +36,7 @@ pub mod topics;
 mod wire;
 pub mod world;
 pub mod writers;
+pub mod writing;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,6 +67,7 @@ use crate::stated::Stated;
 use crate::store::Stores;
 use crate::world::World;
 use crate::writers::Writers;
+use crate::writing::Writing;
 
 /// Runs the gateway until it is told to stop: ports first, so that pages say "starting" from the first second; then the
 /// reading side; at the end viewers are sent away before the writers stop.
@@ -155,6 +158,7 @@ fn assemble(config: &Config, metrics: &Metrics, health: &Health, shutdown: &Shut
             minutes_kept_days: rules.keep_minute_days.into(),
         },
         stated: Stated::default(),
+        writing: Writing::new(&config.writing).context("writing.collector")?,
         held: Held::default(),
         kept: Kept::default(),
         auditor: Auditor::new(Arc::clone(&stores), rules),

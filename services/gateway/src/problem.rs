@@ -35,6 +35,13 @@ impl Problem {
         Self { kind: "about:blank", title: "Bad Request", status: 400, detail: rules.join("; "), errors }
     }
 
+    /// The request was understood, or not, and is not obeyed.
+    #[must_use]
+    pub fn refused(status: StatusCode, detail: &str) -> Self {
+        let title = status.canonical_reason().unwrap_or("Refused");
+        Self { kind: "about:blank", title, status: status.as_u16(), detail: detail.to_owned(), errors: Vec::new() }
+    }
+
     /// Something that is needed does not answer.
     #[must_use]
     pub fn unavailable(detail: &str) -> Self {
@@ -51,7 +58,7 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = serde_json::to_vec(&self).expect("plain values");
-        let status = StatusCode::from_u16(self.status).expect("one of three known ones");
+        let status = StatusCode::from_u16(self.status).expect("made from a status");
         (status, [(header::CONTENT_TYPE, "application/problem+json"), (header::CACHE_CONTROL, "no-store")], body)
             .into_response()
     }

@@ -32,6 +32,7 @@ use crate::metrics::Metrics;
 use crate::past::Pasts;
 use crate::stated::Stated;
 use crate::world::World;
+use crate::writing::Writing;
 
 /// How long an answer is held.
 const HELD_FOR: Duration = Duration::from_millis(750);
@@ -69,6 +70,8 @@ pub struct Site {
     pub rules: RulesInForce,
     /// What departments have stated, and their notes.
     pub stated: Stated,
+    /// Takes notes to the collector.
+    pub writing: Writing,
     /// Answers that were just made.
     pub held: Held,
     /// Answers that were read from the store.

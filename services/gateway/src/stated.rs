@@ -3,6 +3,8 @@
 //! Invariant: a reader has one book from one reading, whole imports only, and is told when it was read. Nothing here is
 //! counted, and nothing counted is here. While the store is away the newest reading stays, with its time.
 
+pub mod answer;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -107,6 +109,34 @@ impl Stated {
     /// Puts a reading in the place of the one before.
     pub fn set(&self, reading: Reading) {
         *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = reading;
+    }
+
+    /// The published figures of the repository, as the road would bring them.
+    #[cfg(test)]
+    pub fn set_published(&self, catalogue: &domain::catalogue::Catalogue, now_ms: i64) {
+        let mut statements = Vec::new();
+        for (order, version) in (0..).zip(domain::statement::published(catalogue, &self.metrics)) {
+            let source = Arc::new(Source {
+                id: format!("published-{}", version.published),
+                title: format!("Transactions Explorer, version of {}", version.published),
+                published: version.published,
+                department: catalogue.department_by_id("co").map_or(0, |department| department.number),
+                closed_at_ms: now_ms,
+                order,
+            });
+            statements.extend(version.rows.into_iter().map(|(service, metric, window, value)| Statement {
+                service,
+                metric,
+                window,
+                value,
+                source: Arc::clone(&source),
+            }));
+        }
+        self.set(Reading {
+            as_of_ms: Some(now_ms),
+            book: Arc::new(Book::new(statements)),
+            annotations: Arc::default(),
+        });
     }
 
     /// Reads again whenever something new is visible, until it is time to stop.

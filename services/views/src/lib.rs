@@ -21,6 +21,7 @@ mod freshness;
 pub mod govuk;
 mod layout;
 pub mod lists;
+pub mod notes;
 pub mod overview;
 pub mod parts;
 mod rows;

@@ -193,6 +193,7 @@ impl Plan {
             ("AGGREGATOR_KAFKA__BROKERS", brokers.clone()),
             ("GATEWAY_KAFKA__BROKERS", brokers),
             ("GATEWAY_SHOW__SIMULATED", simulated.to_string()),
+            ("GATEWAY_WRITING__COLLECTOR", self.collector()),
             ("SIMULATOR_TOKENS__FILE", file("tokens.toml")),
             ("SIMULATOR_COLLECTOR__ENDPOINT", self.collector()),
             ("SIMULATOR_RATE__EVENTS_PER_SECOND", self.rate.to_string()),

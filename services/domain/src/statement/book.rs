@@ -187,6 +187,15 @@ impl Book {
         self.series.get(&(service, metric, length)).map_or(&[], Vec::as_slice)
     }
 
+    /// Lengths of which something was said about a service and metric, shortest first.
+    #[must_use]
+    pub fn lengths(&self, service: ServiceNumber, metric: MetricNumber) -> Vec<Length> {
+        let of = |key: &&Key| key.0 == service && key.1 == metric;
+        let mut lengths: Vec<_> = self.series.keys().filter(of).map(|key| key.2).collect();
+        lengths.sort();
+        lengths
+    }
+
     /// Twelve-month windows, ascending.
     #[must_use]
     pub fn annual(&self, service: ServiceNumber, metric: MetricNumber) -> &[Figure] {

@@ -91,6 +91,17 @@ impl Window {
         Self { start: back(self.start), end: back(self.end) }
     }
 
+    /// Its days in words, whatever its length: `3 Jan 2016 to 9 Jan 2016`.
+    #[must_use]
+    pub fn days_in_words(self) -> String {
+        let day = |day: Day| {
+            let (year, month, of_month) = day.ymd();
+            format!("{of_month} {} {year}", MONTHS[month as usize - 1])
+        };
+        let (first, last) = (self.start, self.last());
+        if first == last { day(first) } else { format!("{} to {}", day(first), day(last)) }
+    }
+
     /// In words: `Jan 2016 to Dec 2016`, `Jul 2017`, `3 Jan 2016 to 9 Jan 2016`.
     #[must_use]
     pub fn words(self) -> String {
@@ -101,10 +112,7 @@ impl Window {
             Length::Quarter | Length::Year | Length::Months(_) => {
                 format!("{} to {}", month(first.ymd()), month(last.ymd()))
             }
-            Length::Days(_) => {
-                let day = |day: Day| format!("{} {}", day.ymd().2, month(day.ymd()));
-                if first == last { day(first) } else { format!("{} to {}", day(first), day(last)) }
-            }
+            Length::Days(_) => self.days_in_words(),
         }
     }
 }

@@ -78,6 +78,7 @@ impl Server {
             labels: Labels { simulated: true, open_government_data: true },
             rules: RulesInForce { late_after_days: 7, future_minutes: 5, minutes_kept_days: 9 },
             stated,
+            writing: crate::writing::Writing::new(&config.writing).expect("an address"),
             held: Held::default(),
             kept: crate::kept::Kept::default(),
             auditor: crate::audit::Auditor::new(Arc::clone(&stores), rules),
