@@ -18,6 +18,7 @@ mod pages;
 mod pipeline;
 mod repair;
 mod start;
+mod stated;
 mod suite;
 mod upgrade;
 

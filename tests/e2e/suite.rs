@@ -72,6 +72,7 @@ pub(crate) fn all() -> Vec<Test> {
         crate::upgrade::tests,
         crate::start::tests,
         crate::catalogue::tests,
+        crate::stated::tests,
         crate::pages::tests,
         crate::dashboard::tests,
         crate::audit::tests,

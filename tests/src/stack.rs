@@ -122,6 +122,8 @@ impl Stack {
     #[must_use]
     pub fn group(&self) -> &str {
         &self.name
+    }
+
     /// Its topic of statements.
     #[must_use]
     pub fn statements_topic(&self) -> String {

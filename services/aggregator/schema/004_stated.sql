@@ -69,11 +69,11 @@ GLOBAL INNER JOIN (SELECT import, published, closed_at FROM {cells}.unmerged_imp
 -- What stands: the latest publication of each figure.
 CREATE VIEW {view stated_now} AS
 SELECT service, metric, first_day, end_day,
-    argMax(state, (published, closed_at)) AS state,
-    argMax(amount, (published, closed_at)) AS amount,
-    max(published) AS published,
-    uniqExact(state, amount) AS values
-FROM {figures}.stated
+    argMax(s.state, (s.published, s.closed_at)) AS state,
+    argMax(s.amount, (s.published, s.closed_at)) AS amount,
+    max(s.published) AS published,
+    uniqExact(s.state, s.amount) AS values
+FROM {figures}.stated AS s
 GROUP BY service, metric, first_day, end_day;
 
 CREATE VIEW {view notes} AS

@@ -8,7 +8,7 @@ use runtime::clickhouse::{Error as StoreError, Store};
 use serde::{Deserialize, Serialize};
 
 /// The schema files, in order.
-const FILES: [(u16, &str, &str); 7] = [
+const FILES: [(u16, &str, &str); 8] = [
     (1, "001_cells.sql", include_str!("../schema/001_cells.sql")),
     (2, "002_books.sql", include_str!("../schema/002_books.sql")),
     (3, "003_figures.sql", include_str!("../schema/003_figures.sql")),

@@ -9,7 +9,7 @@ use domain::event::{Door, Event, Path};
 use domain::pages::Pages;
 use domain::reject::Reject;
 use domain::rules::Rules;
-use domain::source::{Log, partition_of};
+use domain::source::{Log, ServiceNumber, partition_of};
 use proto::{Stamp, append_record, encoded_len, parse_event, parse_retraction, v1};
 use runtime::clock::now_ms;
 
@@ -203,9 +203,18 @@ impl Publisher {
             self.metrics.exhausted.inc();
             Refusal::Exhausted { refused, retry_after_ms }
         })?;
-        let (stored, given_up) = (self.metrics.stored_statements.clone(), self.metrics.retried_statements.clone());
-        let batch = Arc::new(Batch::new(records.len(), permit, stored, given_up));
-        self.producer.state(&batch, records, now_ms());
+        let received_at_ms = now_ms();
+        // Statements are no events: the books of events have none of them, so the ledger ends with the batch.
+        let accounts = Accounts {
+            log: Log::Events,
+            received_at_ms,
+            services: vec![ServiceNumber::UNKNOWN; records.len()],
+            ledger: Arc::default(),
+            accepted: self.metrics.stored_statements.clone(),
+            retried: self.metrics.retried_statements.clone(),
+        };
+        let batch = Arc::new(Batch::new(permit, accounts));
+        self.producer.state(&batch, records, received_at_ms);
         tokio::select! {
             () = batch.all_in() => {}
             _ = away.wait_for(|away| *away) => {}

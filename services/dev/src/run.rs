@@ -75,7 +75,10 @@ pub fn run(plan: &Plan) -> Result<()> {
     for service in &mut services {
         service.wait_ready(READY)?;
     }
-    demo::state_published(&plan.data, services[0].grpc())?;
+    if let Err(error) = demo::state_published(&plan.data, services[0].grpc()) {
+        // The platform is of use without them, and the next start tries again.
+        say(&format!("the published figures could not be stated: {error}"));
+    }
     if plan.simulator {
         say("starting simulator");
         plan.mark_simulated()?;

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::rejection::{FormRejection, JsonRejection};
+use axum::extract::rejection::{FormRejection, JsonRejection, QueryRejection};
 use axum::extract::{Form, Json, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -84,13 +84,13 @@ struct Receipt {
 pub async fn page(
     State(site): Shared,
     Path(id): Path<String>,
-    asked: Option<Query<Asked>>,
+    asked: Result<Query<Asked>, QueryRejection>,
     headers: HeaderMap,
 ) -> Response {
     let Some(service) = site.world.catalogue.service_by_id(&id) else {
         return pages::not_found(&site, &format!("service called “{id}”"));
     };
-    let is_written = asked.is_some_and(|Query(asked)| asked.written.is_some());
+    let is_written = asked.is_ok_and(|Query(asked)| asked.written.is_some());
     let typed = Typed { is_written, ..Typed::default() };
     Rendered::new(HTML, views::notes::page(&notes(&site, service), &typed)).answer(&headers, CACHE)
 }

@@ -97,8 +97,8 @@ fn requested_in(key: &str) -> Option<Window> {
 
 /// From its name or the first three letters of it.
 fn month(name: &str) -> Option<u32> {
-    let is = |full: &&str| **full == *name || (name.len() == 3 && full.starts_with(name));
-    MONTHS.iter().position(|full| is(&full)).map(|at| at as u32 + 1)
+    let is = |full: &str| full == name || (name.len() == 3 && full.starts_with(name));
+    MONTHS.iter().position(|full| is(full)).map(|at| at as u32 + 1)
 }
 
 /// The first day after a month.

@@ -62,7 +62,9 @@ pub fn lines(import: &Import, metrics: &Metrics) -> String {
             Length::Months(n) => format!("by {n} months"),
             Length::Days(n) => format!("by {n} days"),
         };
-        let words = |window: Option<domain::statement::Window>| window.map(|w| w.words()).unwrap_or_default();
+        let words = |window: Option<domain::statement::Window>| {
+            window.map(domain::statement::Window::words).unwrap_or_default()
+        };
         let (services, first, last) = (part.services.len(), words(part.first), words(part.last));
         let Part { figures, missing, .. } = part;
         writeln!(
