@@ -87,7 +87,7 @@ impl Service {
                 }
                 let channel = Channel::from_number(version.channel.into());
                 if let (Measure::Stage(Stage::Started), Some(channel)) = (measure, channel) {
-                    self.sum.reports_starts(channel);
+                    self.sum.add_starts(channel, more);
                 }
             }
         }

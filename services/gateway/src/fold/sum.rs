@@ -53,6 +53,8 @@ pub struct Sum {
     counted: u32,
     /// A bit for each channel through which a start was ever counted.
     starts: u8,
+    /// Starts by channel, those taken back left out.
+    started: [i64; CHANNELS],
     /// Who saw the pages; registers are never taken back.
     pub visitors: Registers,
     /// The fold's version at the last change.
@@ -81,12 +83,15 @@ impl Sum {
     }
 
     /// Completed through the channels that report starts: what the completion rate divides by the starts. A channel
-    /// that reports its completions only (a file from program to program, say) has no part in it. `None` without starts.
+    /// that reports its completions only (a file from program to program, say) has no part in it, nor has one whose starts
+    /// were all taken back. `None` if no start was ever counted.
     #[must_use]
     pub fn completed_of_started(&self) -> Option<i64> {
         let reports = |channel: &Channel| self.starts & (1 << channel.number()) != 0;
         let channels = Channel::ALL.into_iter().filter(reports);
-        channels.map(|channel| self.get(Measure::Completed(channel)).unwrap_or(0)).reduce(|a, b| a + b)
+        let completed = |channel: Channel| self.get(Measure::Completed(channel)).unwrap_or(0);
+        let has_starts = |channel: Channel| self.started[channel.number() as usize - 1] > 0;
+        channels.map(|channel| if has_starts(channel) { completed(channel) } else { 0 }).reduce(|a, b| a + b)
     }
 
     /// Ratings 1 to 5; `None` if nobody rated.
@@ -103,8 +108,9 @@ impl Sum {
         stages + self.values[RATINGS_AT..].iter().sum::<i64>()
     }
 
-    pub(super) const fn reports_starts(&mut self, channel: Channel) {
+    pub(super) const fn add_starts(&mut self, channel: Channel, more: i64) {
         self.starts |= 1 << channel.number();
+        self.started[channel.number() as usize - 1] += more;
     }
 
     pub(super) const fn add(&mut self, measure: Measure, n: i64) {
@@ -123,11 +129,13 @@ mod tests {
     fn completions_of_a_channel_without_starts_are_not_in_the_rate() {
         let mut sum = Sum::default();
         assert_eq!(sum.completed_of_started(), None);
-        sum.reports_starts(Channel::Digital);
+        sum.add_starts(Channel::Digital, 2);
         assert_eq!(sum.completed_of_started(), Some(0));
         sum.add(Measure::Completed(Channel::Digital), 3);
         sum.add(Measure::Completed(Channel::Api), 40);
         assert_eq!(sum.completed_of_started(), Some(3));
+        sum.add_starts(Channel::Digital, -2);
+        assert_eq!(sum.completed_of_started(), Some(0), "every start was taken back");
     }
 
     #[test]
