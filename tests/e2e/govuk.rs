@@ -89,13 +89,15 @@ fn everywhere_the_same(shared: &Shared) {
         let is_on_page = page.contains(&format!("data-figure=\"visitors/today\" data-value=\"{wanted}\""));
         if found == want && is_on_page { Ok(()) } else { Err(format!("{found:?} {is_on_page}, wanted {want:?}")) }
     });
-    // SQL by the same registers, merged in the store.
-    let registers = stack.sql().rows::<(u16, u8)>(&format!(
-        "SELECT register, rank FROM (SELECT maxMap(registers) AS merged FROM {{figures}}.page_day WHERE service = {site} AND \
-         page = 0 AND d = toDate({day})) ARRAY JOIN mapKeys(merged) AS register, mapValues(merged) AS rank"
-    ));
-    let registers = registers.into_iter().collect();
-    assert_eq!(estimate(&Views { views: 0, registers }), wanted, "SQL");
+    // SQL by the same registers, merged in the store, which may be a flush behind the screens.
+    until("the store shows them too", PATIENCE, || {
+        let registers = stack.sql().rows::<(u16, u8)>(&format!(
+            "SELECT register, rank FROM (SELECT maxMap(registers) AS merged FROM {{figures}}.page_day WHERE service = {site} \
+             AND page = 0 AND d = toDate({day})) ARRAY JOIN mapKeys(merged) AS register, mapValues(merged) AS rank"
+        ));
+        let found = estimate(&Views { views: 0, registers: registers.into_iter().collect() });
+        if found == wanted { Ok(()) } else { Err(format!("{found}, wanted {wanted}")) }
+    });
     now(&truth, site, gateway.http(), &viewer);
     lists(&truth, site, day, gateway.http(), &pages);
     history(&truth, site, day, gateway.http(), &pages, &paths[0]);

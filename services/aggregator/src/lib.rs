@@ -71,6 +71,10 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     let alarm = alarm::Alarm::new(store.clone(), alerts.clone(), health.clone(), least, disk_free);
     tokio::spawn(alarm.watch(config.counting.check_ms, shutdown.clone()));
 
+    // Whichever loop ends first ends the others.
+    let (trigger, ends) = Shutdown::by_hand();
+    let trigger = Arc::new(trigger);
+    stop_with(shutdown, Arc::clone(&trigger));
     let statements = statements::Wiring {
         kafka: config.kafka.clone(),
         topic: config.topics.statements.clone(),
@@ -78,7 +82,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
         tasks: tokio::runtime::Handle::current(),
         metrics: metrics.clone(),
     };
-    let stop_statements = shutdown.clone();
+    let stop_statements = ends.clone();
     tokio::task::spawn_blocking(move || {
         if let Err(error) = statements::run(statements, stop_statements) {
             tracing::error!(%error, "statements are not read");
@@ -105,10 +109,6 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
         alerts,
         metrics,
     };
-    // Whichever loop ends first ends the others.
-    let (trigger, ends) = Shutdown::by_hand();
-    let trigger = Arc::new(trigger);
-    stop_with(shutdown, Arc::clone(&trigger));
     let (counting_ends, stop) = (ends.clone(), Arc::clone(&trigger));
     let counting = tokio::task::spawn_blocking(move || {
         let result = pipeline::run(wiring, &counting_ends);

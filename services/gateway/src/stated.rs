@@ -69,6 +69,7 @@ struct ImportRow {
     id: String,
     title: String,
     published: i32,
+    figures: u32,
     closed_at_ms: i64,
 }
 
@@ -166,10 +167,15 @@ impl Stated {
     async fn look(&self, stores: &Stores, known: Option<Mark>) -> Result<Mark, Error> {
         let asked_at_ms = runtime::clock::now_ms();
         let store = stores.get().await?;
-        let found = mark(&store).await?;
+        let mut found = mark(&store).await?;
         let mut reading = self.reading();
         if known.is_none_or(|known| known.imports != found.imports) {
-            reading.book = Arc::new(read_book(&store).await?);
+            let (book, is_whole) = read_book(&store).await?;
+            reading.book = Arc::new(book);
+            // Figures that the store has lost are written again behind their import: looked for until they are there.
+            if !is_whole {
+                found.imports = (u64::MAX, 0);
+            }
             tracing::info!(statements = reading.book.statements(), "what was stated was read");
         }
         if known.is_none_or(|known| known.notes != found.notes) {
@@ -190,25 +196,31 @@ async fn mark(store: &Store) -> Result<Mark, Error> {
     Ok(Mark { imports: of(imports).await?, notes: of(notes).await? })
 }
 
-/// Imports are told apart by a hash of their name here: it is the sender's, and long.
-async fn read_book(store: &Store) -> Result<Book, Error> {
+/// The book, and whether the store has every figure of every import. Imports are told apart by a hash of their name here:
+/// it is the sender's, and long.
+async fn read_book(store: &Store) -> Result<(Book, bool), Error> {
     let sql = "SELECT cityHash64(import) AS import, department, id, title, toInt32(published) AS published, \
-               toUnixTimestamp64Milli(closed_at) AS closed_at_ms FROM {figures}.imports";
+               figures, toUnixTimestamp64Milli(closed_at) AS closed_at_ms FROM {figures}.imports";
     let source = |row: ImportRow| {
         let order = row.closed_at_ms.cast_unsigned();
         let ImportRow { id, title, department, closed_at_ms, .. } = row;
         (row.import, Arc::new(Source { id, title, published: Day(row.published), department, closed_at_ms, order }))
     };
     let imports = store.rows::<ImportRow>("reading imports", store.query(sql)).await?;
+    let expected: u64 = imports.iter().map(|row| u64::from(row.figures)).sum();
     let imports: HashMap<u64, Arc<Source>> = imports.into_iter().map(source).collect();
     let sql = "SELECT cityHash64(import) AS import, service, metric, toInt32(first_day) AS first_day, \
                toInt32(end_day) AS end_day, toUInt8(state) AS state, \
                toInt64(reinterpretAsInt64(amount)) AS millionths FROM {figures}.stated";
-    let mut statements = Vec::new();
+    let (mut statements, mut rows) = (Vec::new(), 0);
     // An import that became visible between the two questions is read with the next mark.
     let statement = |row: FigureRow| statement(&row, imports.get(&row.import)?);
-    store.each("reading statements", store.query(sql), |row| statements.extend(statement(row))).await?;
-    Ok(Book::new(statements))
+    let take = |row| {
+        rows += 1;
+        statements.extend(statement(row));
+    };
+    store.each("reading statements", store.query(sql), take).await?;
+    Ok((Book::new(statements), rows >= expected))
 }
 
 /// `None` for what a newer program has written.
