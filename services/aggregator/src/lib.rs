@@ -18,6 +18,7 @@ pub mod provision;
 pub mod raw;
 pub mod reader;
 pub mod repair;
+mod resident;
 pub mod rows;
 pub mod schema;
 pub mod seal;
@@ -75,19 +76,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     let (trigger, ends) = Shutdown::by_hand();
     let trigger = Arc::new(trigger);
     stop_with(shutdown, Arc::clone(&trigger));
-    let statements = statements::Wiring {
-        kafka: config.kafka.clone(),
-        topic: config.topics.statements.clone(),
-        store: store.clone(),
-        tasks: tokio::runtime::Handle::current(),
-        metrics: metrics.clone(),
-    };
-    let stop_statements = ends.clone();
-    tokio::task::spawn_blocking(move || {
-        if let Err(error) = statements::run(statements, stop_statements) {
-            tracing::error!(%error, "statements are not read");
-        }
-    });
+    read_statements(&config, &store, &metrics, ends.clone());
 
     health.not_ready("waiting for partitions");
     let consumer = consumer::join(&config.kafka, &config.group, &config.topics.events).context("consumer")?;
@@ -136,6 +125,22 @@ fn stop_with(mut shutdown: Shutdown, trigger: Arc<Trigger>) {
     tokio::spawn(async move {
         shutdown.wait().await;
         trigger.stop();
+    });
+}
+
+/// Reads what departments state, in a thread of its own.
+fn read_statements(config: &Config, store: &Store, metrics: &metrics::Metrics, ends: Shutdown) {
+    let wiring = statements::Wiring {
+        kafka: config.kafka.clone(),
+        topic: config.topics.statements.clone(),
+        store: store.clone(),
+        tasks: tokio::runtime::Handle::current(),
+        metrics: metrics.clone(),
+    };
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = statements::run(wiring, ends) {
+            tracing::error!(%error, "statements are not read");
+        }
     });
 }
 
