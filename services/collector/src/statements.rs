@@ -3,7 +3,7 @@
 //!
 //! Invariant: a closing record is sent only after the brokers have stored every figure that it speaks of. An import that
 //! breaks a rule, or whose sender goes away, sends nothing at all. What is held is bounded by `limits.import_figures_max`
-//! and [`AT_ONCE`].
+//! and `AT_ONCE`.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! From the book of stated figures and the catalogue to the values of the Transactions Explorer.
 //!
 //! Invariant: pure, and one value for a page and its API twin. Every figure of every page comes from the same year of the
-//! same service ([`Explorer::year`]), under the same owner ([`Explorer::owner`]), so that pages cannot disagree. Stated only.
+//! same service (`Explorer::year`), under the same owner (`Explorer::owner`), so that pages cannot disagree. Stated only.
 
 mod body;
 mod lists;
