@@ -113,7 +113,7 @@ pub struct Metrics {
     pub repairing: Gauge,
     /// Cells that were added up again from raw.
     pub repaired_cells: Counter,
-    /// Records that the store has and the log has not; only a rebuild takes them out.
+    /// Records that the store has and the log has not; only a restored backup takes them out.
     pub surplus: Gauge,
     /// One comparison of the store with the books.
     pub check_seconds: Histogram,

@@ -100,9 +100,12 @@ impl Loop {
         }
         if too_much > 0 {
             self.wiring.metrics.imbalances.inc();
-            tracing::error!(records = too_much, "the store has more than the log: run `aggregator rebuild`");
+            tracing::error!(
+                records = too_much,
+                "the store has more than the log, and nothing that grows is lowered: restore a backup from before"
+            );
             let words =
-                format!("The store has {too_much} records more than the log. Runbook: run `aggregator rebuild`.");
+                format!("The store has {too_much} records more than the log. Runbook: restore a backup from before.");
             self.wiring.alerts.raise("store_has_too_much", "store", &words);
         } else {
             self.wiring.alerts.resolve("store_has_too_much", "store");
