@@ -81,6 +81,9 @@ impl Browser {
     }
 }
 
+/// What the browser says of an expression whose page went away meanwhile.
+const NAVIGATED: &str = "Inspected target navigated or closed";
+
 /// An open page.
 pub struct Page {
     socket: WebSocket<TcpStream>,
@@ -102,6 +105,10 @@ impl Page {
             let Message::Text(text) = self.socket.read().expect("the browser answers") else { continue };
             let answer: Value = serde_json::from_str(&text).expect("each message is JSON");
             if answer["id"].as_u64() == Some(self.calls) {
+                // A click that leads to another page may take the page away before it has answered.
+                if answer["error"]["message"] == NAVIGATED {
+                    return Value::Null;
+                }
                 assert!(answer["error"].is_null(), "{method}: {}", answer["error"]);
                 return answer["result"].clone();
             }
