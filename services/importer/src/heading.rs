@@ -3,7 +3,7 @@
 //! Invariant: pure. A heading that is not understood is not a figure's; one that contradicts itself is read with a warning.
 
 use domain::statement::{MetricNumber, Metrics, Window};
-use domain::time::Day;
+use domain::time::{Day, MONTHS};
 
 /// A column of figures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,21 +15,6 @@ pub struct Column {
     /// The heading speaks of another number of months than twelve.
     pub is_odd: bool,
 }
-
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
 
 /// A heading of the form `services`: `2013-Q1 Vol.`, or a quarter such as `Total transactions Jul - Sep 2012`.
 #[must_use]

@@ -4,24 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use domain::statement::{Length, Metrics};
-use domain::time::Day;
+use domain::time::{Day, MONTHS};
 
 use crate::Import;
-
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
 
 /// A date for people: `19 September 2018`.
 #[must_use]

@@ -3,24 +3,9 @@
 //! Invariant: the time of day and the date come from `domain::time` alone, so a page names the same day as the count.
 //! It never reads a clock: every function takes the instant.
 
-use domain::time::{DAY_MS, Day, london_offset_ms};
+use domain::time::{DAY_MS, Day, MONTHS, london_offset_ms};
 
 const WEEKDAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
-
 /// Milliseconds since London midnight by the clock on the wall.
 fn of_day(unix_ms: i64) -> i64 {
     (unix_ms + london_offset_ms(unix_ms)).rem_euclid(DAY_MS)

@@ -1,8 +1,7 @@
 //! Periods that statements speak of: from any day to any day.
 
-use crate::time::Day;
+use crate::time::{Day, MONTHS};
 
-const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 /// The longest that may be stated, in days: ten years.
 const DAYS_MAX: i32 = 3_653;
 
@@ -96,7 +95,7 @@ impl Window {
     pub fn days_in_words(self) -> String {
         let day = |day: Day| {
             let (year, month, of_month) = day.ymd();
-            format!("{of_month} {} {year}", MONTHS[month as usize - 1])
+            format!("{of_month} {} {year}", &MONTHS[month as usize - 1][..3])
         };
         let (first, last) = (self.start, self.last());
         if first == last { day(first) } else { format!("{} to {}", day(first), day(last)) }
@@ -106,7 +105,7 @@ impl Window {
     #[must_use]
     pub fn words(self) -> String {
         let (first, last) = (self.start, self.last());
-        let month = |(year, month, _): (i32, u32, u32)| format!("{} {year}", MONTHS[month as usize - 1]);
+        let month = |(year, month, _): (i32, u32, u32)| format!("{} {year}", &MONTHS[month as usize - 1][..3]);
         match self.length() {
             Length::Months(1) => month(first.ymd()),
             Length::Quarter | Length::Year | Length::Months(_) => {
