@@ -3,6 +3,7 @@
 //! Invariant: a pure function of the plan, the seed, the names it was given and the times it is asked for; no two
 //! events of one run, or of two runs with different names, have the same id.
 
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 
 use domain::time::Day;
@@ -13,7 +14,7 @@ use rand_distr::{Distribution as _, StandardNormal};
 use rand_pcg::Pcg64Mcg;
 
 use crate::character::{LogNormal, Price};
-use crate::plan::{Actor, Plan, What};
+use crate::plan::{Actor, Begins, Plan, Template, What};
 
 /// How events are drawn.
 #[derive(Debug, Clone)]
@@ -45,7 +46,17 @@ pub struct Draw {
     plan: Plan,
     manner: Manner,
     rng: Pcg64Mcg,
+    /// What is left of a journey that has begun, by class.
+    begun: Vec<Begun>,
     drawn: u64,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Begun {
+    actor: u16,
+    left: VecDeque<What>,
+    /// When its last event happened, unix milliseconds.
+    last_ms: i64,
 }
 
 const VISIT_MS: i64 = 300_000;
@@ -58,7 +69,8 @@ impl Draw {
     #[must_use]
     pub fn new(plan: Plan, manner: Manner) -> Self {
         let rng = Pcg64Mcg::seed_from_u64(manner.seed);
-        Self { plan, manner, rng, drawn: 0 }
+        let begun = vec![Begun::default(); plan.classes.len()];
+        Self { plan, manner, rng, begun, drawn: 0 }
     }
 
     /// What the events are drawn from.
@@ -68,30 +80,24 @@ impl Draw {
     }
 
     /// The next event of a class, which happened in the milliseconds from `from_ms` up to `until_ms` or a little
-    /// before, as far as senders are late. `site_scale` says how much busier than published the site is.
+    /// before, as far as senders are late. `site_scale` says how much busier than published the site is. The events of
+    /// a journey follow each other.
     pub fn event(&mut self, class: usize, from_ms: i64, until_ms: i64, site_scale: f64) -> Drawn {
-        let rng = &mut self.rng;
-        let class = &self.plan.classes[class];
-        let template = class.templates[class.alias.draw(rng)];
-        let actor = &self.plan.actors[usize::from(template.actor)];
-        let happened_ms = if until_ms > from_ms { rng.random_range(from_ms..until_ms) } else { from_ms };
+        let (actor, what, happened_ms) = self.next(class, from_ms, until_ms);
+        let (rng, actor) = (&mut self.rng, &self.plan.actors[usize::from(actor)]);
         let late_ms = if self.manner.age_ms_max > 0 { rng.random_range(0..=self.manner.age_ms_max) } else { 0 };
         let occurred_at_ms = happened_ms - late_ms;
-        let kind = match template.what {
+        let kind = match what {
             What::Step { stage, channel, step, reason } => {
-                let mut transaction = v1::TransactionStep {
+                let is_end = stage == Stage::Completed;
+                v1::event::Kind::Transaction(v1::TransactionStep {
                     stage: i32::from(stage.number()),
                     channel: i32::from(channel.number()),
                     step: step.into(),
                     reason: reason.map_or(0, |reason| i32::from(reason.number())),
-                    duration_ms: None,
-                    value_pence: None,
-                };
-                if stage == Stage::Completed {
-                    transaction.duration_ms = duration_ms(actor, channel, step, rng);
-                    transaction.value_pence = if step == 0 { value_pence(actor, rng) } else { None };
-                }
-                v1::event::Kind::Transaction(transaction)
+                    duration_ms: if is_end { duration_ms(actor, channel, step, rng) } else { None },
+                    value_pence: if is_end && step == 0 { value_pence(actor, rng) } else { None },
+                })
             }
             What::Rating(channel) => v1::event::Kind::Satisfaction(v1::Satisfaction {
                 rating: actor.ratings.draw(rng) as u32 + 1,
@@ -109,6 +115,27 @@ impl Draw {
         let event_id = event_id(&self.manner.run_id, self.drawn);
         let event = v1::Event { event_id, service_id: actor.id.clone(), occurred_at_ms, kind: Some(kind), attributes };
         Drawn { lane: actor.lane, event }
+    }
+
+    /// Whose event of a class comes next, what it says and when it happened: of the journey that has begun, or a new one.
+    fn next(&mut self, class: usize, from_ms: i64, until_ms: i64) -> (u16, What, i64) {
+        let (rng, begun, class) = (&mut self.rng, &mut self.begun[class], &self.plan.classes[class]);
+        let happened_ms = if until_ms > from_ms { rng.random_range(from_ms..until_ms) } else { from_ms };
+        if let Some(what) = begun.left.pop_front() {
+            begun.last_ms = begun.last_ms.max(happened_ms);
+            return (begun.actor, what, begun.last_ms);
+        }
+        let Template { actor, begins } = class.templates[class.alias.draw(rng)];
+        let what = match begins {
+            Begins::Single(what) => what,
+            Begins::Journey(channel) => {
+                let journey = &self.plan.actors[usize::from(actor)].journey;
+                journey.walk(channel, rng, |what| begun.left.push_back(what));
+                (begun.actor, begun.last_ms) = (actor, happened_ms);
+                begun.left.pop_front().expect("a journey has a start")
+            }
+        };
+        (actor, what, happened_ms)
     }
 }
 

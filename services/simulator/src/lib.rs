@@ -11,6 +11,7 @@ pub mod batch;
 pub mod character;
 pub mod config;
 pub mod draw;
+pub mod journey;
 pub mod metrics;
 pub mod pace;
 pub mod plan;

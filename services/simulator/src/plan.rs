@@ -13,6 +13,7 @@ use domain::vocabulary::{Channel, Reason, Stage};
 
 use crate::alias::Alias;
 use crate::character::{Character, LogNormal, Price};
+use crate::journey::Journey;
 use crate::shape::Kind;
 
 /// What to plan with.
@@ -28,7 +29,7 @@ pub struct Assumptions {
     pub page_views: bool,
 }
 
-/// What one draw yields before its details.
+/// What one event says, before its details.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum What {
     /// A step of a transaction.
@@ -61,10 +62,21 @@ pub struct Actor {
     pub duration: LogNormal,
     /// Steps on the way, if it reports any.
     pub steps: u8,
+    /// How users go through it online.
+    pub journey: Journey,
     /// What a user pays.
     pub price: Price,
     /// For drawing the rating less 1.
     pub ratings: Alias,
+}
+
+/// What one draw begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begins {
+    /// All events of one user online, from start to end.
+    Journey(Channel),
+    /// One event.
+    Single(What),
 }
 
 /// Something that can happen to a service.
@@ -73,7 +85,7 @@ pub struct Template {
     /// Index of the actor.
     pub actor: u16,
     /// What happens.
-    pub what: What,
+    pub begins: Begins,
 }
 
 /// All that happens by one shape of the week.
@@ -85,7 +97,7 @@ pub struct Class {
     pub per_second: f64,
     /// Everything that can happen.
     pub templates: Vec<Template>,
-    /// How often each does, a second in the mean of a week, at the published volumes.
+    /// How often each begins, a second in the mean of a week, at the published volumes.
     pub weights: Vec<f64>,
     /// For drawing one of them.
     pub alias: Alias,
@@ -136,10 +148,11 @@ impl Plan {
             completed_per_second += per_second;
             draft.transactions(actor, &character, per_second);
             if is_site {
-                draft.add(Kind::Online, actor, What::PageView, site.per_second);
+                draft.add(Kind::Online, actor, Begins::Single(What::PageView), site.per_second);
             }
         }
-        let classes = draft.happenings.into_iter().filter_map(|(shape, happenings)| class(shape, &happenings));
+        let classes =
+            draft.happenings.into_iter().filter_map(|(shape, happenings)| class(shape, &happenings, &draft.actors));
         let classes: Vec<Class> = classes.collect();
         (!classes.is_empty()).then_some(Self { actors: draft.actors, classes, site, completed_per_second })
     }
@@ -156,10 +169,15 @@ fn a_year_before(day: Day) -> Day {
     Day::from_ymd(year - 1, month, of_month)
 }
 
-fn class(shape: Kind, happenings: &[(Template, f64)]) -> Option<Class> {
+fn class(shape: Kind, happenings: &[(Template, f64)], actors: &[Actor]) -> Option<Class> {
     let weights: Vec<f64> = happenings.iter().map(|(_, weight)| *weight).collect();
     let templates = happenings.iter().map(|(template, _)| *template).collect();
-    Some(Class { shape, per_second: weights.iter().sum(), templates, alias: Alias::new(&weights)?, weights })
+    let events = |(template, weight): &(Template, f64)| match template.begins {
+        Begins::Journey(_) => weight * actors[usize::from(template.actor)].journey.events_mean(),
+        Begins::Single(_) => *weight,
+    };
+    let per_second = happenings.iter().map(events).sum();
+    Some(Class { shape, per_second, templates, alias: Alias::new(&weights)?, weights })
 }
 
 fn site(pages: &Pages) -> Option<Site> {
@@ -187,15 +205,16 @@ impl Draft {
             lane,
             duration: character.duration,
             steps: character.steps,
+            journey: Journey::of(character)?,
             price: character.price,
             ratings: Alias::new(&character.ratings)?,
         });
         u16::try_from(self.actors.len() - 1).ok()
     }
 
-    fn add(&mut self, shape: Kind, actor: u16, what: What, per_second: f64) {
+    fn add(&mut self, shape: Kind, actor: u16, begins: Begins, per_second: f64) {
         if per_second > 0.0 {
-            self.happenings.entry(shape).or_default().push((Template { actor, what }, per_second));
+            self.happenings.entry(shape).or_default().push((Template { actor, begins }, per_second));
         }
     }
 
@@ -203,59 +222,26 @@ impl Draft {
         let mut online = 0.0;
         for &(channel, share) in &character.channels {
             let completed = per_second * share;
-            let whole = |stage| What::Step { stage, channel, step: 0, reason: None };
             let shape = shape_of(channel);
-            self.add(shape, actor, whole(Stage::Completed), completed);
-            match shape {
+            let failed = match shape {
                 Kind::Online => {
                     online += completed;
-                    let started = completed / character.completion;
-                    self.add(shape, actor, whole(Stage::Started), started);
-                    self.way(actor, character, channel, started);
+                    self.add(shape, actor, Begins::Journey(channel), completed / character.completion);
+                    continue;
                 }
-                Kind::Machine => {
-                    self.losses(actor, character, channel, 0, completed * character.failed_by_api, 0.0);
-                }
-                Kind::Office => {
-                    self.losses(actor, character, channel, 0, completed * character.failed_by_office, 0.0);
-                }
+                Kind::Machine => completed * character.failed_by_api,
+                Kind::Office => completed * character.failed_by_office,
+            };
+            let what = |stage, reason| Begins::Single(What::Step { stage, channel, step: 0, reason });
+            self.add(shape, actor, what(Stage::Completed, None), completed);
+            let sum: f64 = character.reasons.iter().map(|(_, weight)| weight).sum();
+            for &(reason, weight) in &character.reasons {
+                self.add(shape, actor, what(Stage::Failed, Some(reason)), failed * weight / sum);
             }
         }
         let rated = online * character.rated;
-        self.add(Kind::Online, actor, What::Rating(Some(Channel::Digital)), rated * 0.8);
-        self.add(Kind::Online, actor, What::Rating(None), rated * 0.2);
-    }
-
-    /// From start to end online: where steps are reported, an equal share of those who still are there leaves at each.
-    fn way(&mut self, actor: u16, character: &Character, channel: Channel, started: f64) {
-        let steps = character.steps.max(1);
-        let stays = character.completion.powf(1.0 / f64::from(steps));
-        let mut there = started;
-        for step in 1..=steps {
-            let lost = there * (1.0 - stays);
-            let number = if character.steps == 0 { 0 } else { step };
-            if number > 0 {
-                let of_step = |stage| What::Step { stage, channel, step, reason: None };
-                self.add(Kind::Online, actor, of_step(Stage::Started), there);
-                self.add(Kind::Online, actor, of_step(Stage::Completed), there - lost);
-            }
-            let failed = lost * character.failed;
-            self.losses(actor, character, channel, number, failed, lost - failed);
-            there -= lost;
-        }
-    }
-
-    fn losses(&mut self, actor: u16, character: &Character, channel: Channel, step: u8, failed: f64, abandoned: f64) {
-        let shape = shape_of(channel);
-        let what = |stage, reason| What::Step { stage, channel, step, reason };
-        let sum: f64 = character.reasons.iter().map(|(_, weight)| weight).sum();
-        for &(reason, weight) in &character.reasons {
-            self.add(shape, actor, what(Stage::Failed, Some(reason)), failed * weight / sum);
-        }
-        // Most who go away do not say why.
-        self.add(shape, actor, what(Stage::Abandoned, None), abandoned * 0.7);
-        self.add(shape, actor, what(Stage::Abandoned, Some(Reason::Timeout)), abandoned * 0.2);
-        self.add(shape, actor, what(Stage::Abandoned, Some(Reason::Cancelled)), abandoned * 0.1);
+        self.add(Kind::Online, actor, Begins::Single(What::Rating(Some(Channel::Digital))), rated * 0.8);
+        self.add(Kind::Online, actor, Begins::Single(What::Rating(None)), rated * 0.2);
     }
 }
 
@@ -283,20 +269,32 @@ mod tests {
         Plan::new(&catalogue, &Pages::embedded(), &all_lanes(&catalogue), &WITH).unwrap()
     }
 
-    /// Events a second of those templates for which the answer is yes.
+    /// How often those templates begin, a second, for which the answer is yes; a journey as its completion.
     fn per_second(plan: &Plan, ask: impl Fn(&Actor, What) -> bool) -> f64 {
         let all = plan.classes.iter().flat_map(|class| class.templates.iter().zip(&class.weights));
-        all.filter(|(t, _)| ask(&plan.actors[usize::from(t.actor)], t.what)).map(|(_, weight)| weight).sum()
+        let asked = |(t, weight): (&Template, &f64)| {
+            let actor = &plan.actors[usize::from(t.actor)];
+            let (what, weight) = match t.begins {
+                Begins::Journey(channel) => (completed(channel), weight * actor.journey.completion()),
+                Begins::Single(what) => (what, *weight),
+            };
+            ask(actor, what).then_some(weight)
+        };
+        all.filter_map(asked).sum()
     }
 
-    fn is_whole(what: What, wanted: Stage) -> bool {
-        matches!(what, What::Step { stage, step: 0, .. } if stage == wanted)
+    fn completed(channel: Channel) -> What {
+        What::Step { stage: Stage::Completed, channel, step: 0, reason: None }
+    }
+
+    fn is_completed(what: What) -> bool {
+        matches!(what, What::Step { stage: Stage::Completed, step: 0, .. })
     }
 
     #[test]
     fn completed_transactions_come_to_the_published_year() {
         let plan = plan();
-        let completed = per_second(&plan, |_, what| is_whole(what, Stage::Completed));
+        let completed = per_second(&plan, |_, what| is_completed(what));
         assert!((completed * 365.0 * 86_400.0 - 1_556_593_308.0).abs() < 1.0, "{completed}");
         assert!((completed - plan.completed_per_second).abs() < 1e-9);
     }
@@ -305,46 +303,12 @@ mod tests {
     fn each_service_completes_its_published_volume() {
         let (plan, catalogue) = (plan(), Catalogue::embedded());
         for actor in &plan.actors {
-            let is_own = |other: &Actor, what| other.number == actor.number && is_whole(what, Stage::Completed);
+            let is_own = |other: &Actor, what| other.number == actor.number && is_completed(what);
             let volume = catalogue.service(actor.number).unwrap().volume(WITH.window).and_then(|v| v.volume);
             let year = per_second(&plan, is_own) * 365.0 * 86_400.0;
             assert!((year - volume.unwrap_or(0) as f64).abs() < 1e-3, "{}: {year}", actor.id);
         }
         assert_eq!(plan.actors.len(), 659, "680 with a figure, 22 of them 0, and the site");
-    }
-
-    #[test]
-    fn what_is_started_online_is_completed_failed_or_abandoned() {
-        let plan = plan();
-        let online = |what| matches!(what, What::Step { channel: Channel::Digital | Channel::AssistedDigital, .. });
-        let started = per_second(&plan, |_, what| online(what) && is_whole(what, Stage::Started));
-        let ended = per_second(&plan, |_, what| {
-            let lost = matches!(what, What::Step { stage: Stage::Failed | Stage::Abandoned, .. });
-            online(what) && (lost || is_whole(what, Stage::Completed))
-        });
-        assert!(started > 5.0 && (started - ended).abs() < 1e-9, "{started} {ended}");
-    }
-
-    #[test]
-    fn steps_lose_people_and_never_gain_any() {
-        let plan = plan();
-        let mut seen = 0;
-        for actor in plan.actors.iter().filter(|actor| actor.steps > 0).take(40) {
-            let at = |wanted: Stage, number| {
-                per_second(&plan, |other, what| {
-                    let is = matches!(what, What::Step { stage, step, channel: Channel::Digital, .. }
-                        if stage == wanted && step == number);
-                    is && other.number == actor.number
-                })
-            };
-            for step in 2..=actor.steps {
-                assert!((at(Stage::Started, step) - at(Stage::Completed, step - 1)).abs() < 1e-12);
-                assert!(at(Stage::Completed, step) <= at(Stage::Started, step));
-                seen += 1;
-            }
-            assert!((at(Stage::Completed, actor.steps) - at(Stage::Completed, 0)).abs() < 1e-12);
-        }
-        assert!(seen > 50);
     }
 
     #[test]

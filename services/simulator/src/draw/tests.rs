@@ -159,7 +159,12 @@ fn visitors_are_pseudonyms_of_the_day_and_see_several_pages() {
     let mean = f64::from(views) / visitors.len() as f64;
     assert!(views > 500 && mean > 1.2, "{views} views of {} visitors", visitors.len());
     let tomorrow = NOW + DAY_MS;
-    let site = draw.plan().classes.iter().position(|c| c.templates.iter().any(|t| t.what == What::PageView)).unwrap();
+    let site = draw
+        .plan()
+        .classes
+        .iter()
+        .position(|c| c.templates.iter().any(|t| t.begins == Begins::Single(What::PageView)))
+        .unwrap();
     for _ in 0..20_000 {
         let Drawn { event, .. } = draw.event(site, tomorrow, tomorrow + 10, 1.0);
         if let Some(v1::event::Kind::PageView(view)) = event.kind {
