@@ -24,7 +24,8 @@ use gateway::history::History;
 use gateway::hub::{BEAT_MS, Hub};
 use gateway::live::Door;
 use gateway::metrics::Metrics;
-use gateway::site::{Held, Site};
+use gateway::rendered::Held;
+use gateway::site::Site;
 use gateway::store::Stores;
 use gateway::world::World;
 use gateway::writers::Writers;
@@ -290,6 +291,7 @@ async fn serve_gateway() -> Result<(), Failure> {
         rules: RulesInForce { late_after_days: 7, future_minutes: 5, minutes_kept_days: 9 },
         stated: gateway::stated::Stated::default(),
         writing: gateway::writing::Writing::new(&config.writing).expect("an address"),
+        limits: gateway::limits::Limits::new(config.limits.clone()),
         held: Held::default(),
         kept: gateway::kept::Kept::default(),
         auditor: gateway::audit::Auditor::new(Arc::clone(&stores), rules),

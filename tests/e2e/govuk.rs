@@ -159,7 +159,7 @@ fn history(truth: &Truth, site: u16, day: i64, gateway: std::net::SocketAddr, pa
     assert_eq!(status, 200);
     assert!(html.contains(path));
     let (status, html) = get(gateway, "/govuk/pages?path=/%3Cscript%3E");
-    assert_eq!(status, 404);
+    assert_eq!(status, 400);
     assert!(!html.contains("<script>"), "what was asked for is not repeated");
     assert_eq!(get(gateway, "/api/v1/govuk/pages?path=/no-such-page").0, 400);
 }

@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::time::{HOUR_MS, MINUTE_MS, Period};
@@ -19,7 +20,7 @@ const AROUND_END_MS: i64 = 5 * MINUTE_MS;
 const SETTLE_MS: i64 = 5 * MINUTE_MS;
 
 /// One run of a collector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Boot {
     /// The number that its records carry.
     pub number: u64,
@@ -34,7 +35,7 @@ pub struct Boot {
 }
 
 /// Whether a run's books are complete.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BootState {
     /// It is at work.
@@ -70,7 +71,7 @@ pub struct Tally {
 }
 
 /// Why the two differ, the worst last.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// They do not.

@@ -4,12 +4,13 @@
 //! Invariant: the periods of one length follow one another without gap or overlap, also when the clock changes. It
 //! never counts in days of 24 hours.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::time::{Day, HOUR_MS, MINUTE_MS, Period};
 
 /// The length of a period in a chart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Length {
     /// A UTC minute.

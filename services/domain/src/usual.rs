@@ -3,6 +3,7 @@
 //! Invariant: too little history gives no range at all, never a narrow one. A projection is never below what is counted
 //! already, and its range holds its middle. It never looks at a bank holiday to say what an ordinary day is like.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::time::Day;
@@ -15,7 +16,7 @@ pub const WEEKS_NEEDED: usize = 4;
 const STEADY: f64 = 0.05;
 
 /// The middle 80 % and the median.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Range {
     /// A tenth was below.
     pub low: f64,
@@ -55,7 +56,7 @@ pub fn days_alike(day: Day, is_bank_holiday: impl Fn(Day) -> bool) -> Vec<Day> {
 }
 
 /// How far a figure lies outside what is usual.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Side {
     /// Less than usual.

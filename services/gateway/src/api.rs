@@ -2,79 +2,69 @@
 //!
 //! Invariant: what a page shows its twin answers, from the same function. Errors are problem details.
 
-use std::sync::Arc;
-
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::http::Uri;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use domain::source::{Log, Source};
+use schemars::JsonSchema;
 use serde::Serialize;
 use views::ask::Asked;
+use views::csv::Csv;
+use views::downloads::{self, Table};
 use views::figures::{CompareAsked, ListAsked, Series};
 use views::span::Span;
 
+use crate::answer::{self, Answer, CACHE, Form, Parameters, Shared, away, parsed};
 use crate::history::BookRow;
-use crate::pages::{Parameters, parsed};
-use crate::problem::{Broken, Problem};
+use crate::problem::Problem;
 use crate::progress::SourceProgress;
-use crate::site::{CSV, Rendered, Site};
+use crate::rendered::Rendered;
+use crate::site::Site;
 
-const CACHE: &str = "no-cache";
-
-type Shared = State<Arc<Site>>;
+/// What `/api/v1/overview` may be asked for.
+pub fn overview_asked(asked: &mut Asked<'_>) -> (Form, Table) {
+    (Form::read(asked), asked.choice("table", &Table::ALL, Table::Departments))
+}
 
 /// `/api/v1/overview`
-pub async fn overview(State(site): Shared, headers: HeaderMap) -> Response {
-    let make = || Rendered::json(&site.compose(|composer| composer.overview()));
-    site.held.get_or("/api/v1/overview", make).answer(&headers, CACHE)
+pub async fn overview(State(site): Shared, asked: Parameters, headers: HeaderMap) -> Answer {
+    let (form, table) = parsed(asked, overview_asked)?;
+    let made = site.held.get_or(&format!("/api/v1/overview?{form:?}{table:?}"), || {
+        let overview = site.compose(|composer| composer.overview());
+        form.render(&overview, String::new, || downloads::overview(&overview, table))
+    });
+    Ok(made.answer(&headers, CACHE))
 }
 
 /// `/api/v1/wall`
-pub async fn wall(State(site): Shared, headers: HeaderMap) -> Response {
-    let make = || Rendered::json(&site.compose(|composer| composer.wall()));
-    site.held.get_or("/api/v1/wall", make).answer(&headers, CACHE)
+pub async fn wall(State(site): Shared, asked: Parameters, headers: HeaderMap) -> Answer {
+    let form = parsed(asked, Form::read)?;
+    let made = site.held.get_or(&format!("/api/v1/wall?{form:?}"), || {
+        let wall = site.compose(|composer| composer.wall());
+        form.render(&wall, String::new, || downloads::wall(&wall))
+    });
+    Ok(made.answer(&headers, CACHE))
+}
+
+/// What `/api/v1/services` may be asked for.
+pub fn list_asked(asked: &mut Asked<'_>) -> (ListAsked, Form) {
+    (ListAsked::read(asked), Form::read(asked))
 }
 
 /// `/api/v1/services`
-pub async fn services(State(site): Shared, parameters: Parameters, uri: Uri, headers: HeaderMap) -> Response {
-    let asked = parsed(parameters, |pairs| Ok((ListAsked::parse(pairs)?, Form::parse(pairs)?)));
-    let made = asked.and_then(|(asked, form)| {
-        site.held.get_or_try(&format!("/api/v1{uri}"), || {
-            let list = site.compose(|composer| composer.service_list(&asked))?;
-            Ok(form.render(&list, || views::services::csv(&list)))
-        })
-    });
-    answer_or_problem(made, &headers)
+pub async fn services(State(site): Shared, parameters: Parameters, uri: Uri, headers: HeaderMap) -> Answer {
+    let (asked, form) = parsed(parameters, list_asked)?;
+    let made = site.held.get_or_try(&format!("/api/v1{uri}"), || {
+        let list = site.compose(|composer| composer.service_list(&asked))?;
+        Ok::<_, Problem>(form.render(&list, String::new, || views::services::csv(&list)))
+    })?;
+    Ok(made.answer(&headers, CACHE))
 }
 
-/// JSON, or a table as CSV.
-#[derive(Debug, Clone, Copy)]
-enum Form {
-    Json,
-    Csv,
-}
-
-impl Form {
-    fn parse(pairs: &[(String, String)]) -> Result<Self, Vec<Broken>> {
-        let mut asked = Asked::new(pairs);
-        let form = asked.choice("format", &[("json", Self::Json), ("csv", Self::Csv)], Self::Json);
-        asked.done(form)
-    }
-
-    fn render(self, value: &impl Serialize, csv: impl FnOnce() -> String) -> Rendered {
-        match self {
-            Self::Json => Rendered::json(value),
-            Self::Csv => Rendered::new(CSV, csv()),
-        }
-    }
-}
-
-pub(crate) fn answer_or_problem(made: Result<Rendered, Vec<Broken>>, headers: &HeaderMap) -> Response {
-    match made {
-        Ok(rendered) => rendered.answer(headers, CACHE),
-        Err(broken) => Problem::invalid(broken).into_response(),
-    }
+/// What `/api/v1/services/{id}` may be asked for.
+pub fn span_asked(asked: &mut Asked<'_>) -> Span {
+    Span::read(asked, runtime::clock::now_ms())
 }
 
 /// `/api/v1/services/{id}`
@@ -84,91 +74,79 @@ pub async fn service(
     parameters: Parameters,
     uri: Uri,
     headers: HeaderMap,
-) -> Response {
-    let Some(service) = site.world.catalogue.service_by_id(&id) else { return no_service(&id) };
-    let span = match parsed(parameters, |pairs| Span::parse(pairs, runtime::clock::now_ms())) {
-        Ok(span) => span,
-        Err(broken) => return Problem::invalid(broken).into_response(),
-    };
+) -> Answer {
+    let service = answer::service(&site, &id)?;
+    let span = parsed(parameters, span_asked)?;
     let past = site.series(service, &span).await;
     let past = past.inspect_err(|error| tracing::warn!(%error, "the past of a service cannot be read")).ok();
     let make = || Rendered::json(&site.service_page(service, past));
-    site.held.get_or(&format!("/api/v1{uri}"), make).answer(&headers, CACHE)
+    Ok(site.held.get_or(&format!("/api/v1{uri}"), make).answer(&headers, CACHE))
+}
+
+/// What `/api/v1/compare` may be asked for: the comparison, the form, and whether the recent stretch is the table.
+pub fn compare_asked(asked: &mut Asked<'_>) -> (CompareAsked, Form, bool) {
+    let is_recent = asked.choice("table", &[("periods", false), ("recent", true)], false);
+    (CompareAsked::read(asked, runtime::clock::now_ms()), Form::read(asked), is_recent)
 }
 
 /// `/api/v1/compare`
-pub async fn compare(State(site): Shared, parameters: Parameters, uri: Uri, headers: HeaderMap) -> Response {
-    let now_ms = runtime::clock::now_ms();
-    let asked = parsed(parameters, |pairs| Ok((CompareAsked::parse(pairs, now_ms)?, Form::parse(pairs)?)));
-    let made = asked.and_then(|(asked, form)| {
-        site.held.get_or_try(&format!("/api/v1{uri}"), || {
-            let compare = site.compose(|composer| composer.compare(&asked))?;
-            Ok(form.render(&compare, || views::compare::csv(&compare)))
-        })
-    });
-    answer_or_problem(made, &headers)
+pub async fn compare(State(site): Shared, parameters: Parameters, uri: Uri, headers: HeaderMap) -> Answer {
+    let (asked, form, is_recent) = parsed(parameters, compare_asked)?;
+    let made = site.held.get_or_try(&format!("/api/v1{uri}"), || {
+        let compare = site.compose(|composer| composer.compare(&asked))?;
+        let csv = || if is_recent { downloads::recent(&compare) } else { views::compare::csv(&compare) };
+        Ok::<_, Problem>(form.render(&compare, String::new, csv))
+    })?;
+    Ok(made.answer(&headers, CACHE))
+}
+
+/// What `/api/v1/services/{id}/series` and `…/failures` may be asked for.
+pub fn series_asked(asked: &mut Asked<'_>) -> (Span, Form) {
+    (span_asked(asked), Form::read(asked))
 }
 
 /// `/api/v1/services/{id}/series`
-pub async fn series(
-    State(site): Shared,
-    Path(id): Path<String>,
-    parameters: Parameters,
-    headers: HeaderMap,
-) -> Response {
-    table_of_series(&site, &id, parameters, &headers, views::service::series_csv).await
+pub async fn series(State(site): Shared, Path(id): Path<String>, asked: Parameters, headers: HeaderMap) -> Answer {
+    table_of_series(&site, &id, asked, &headers, views::service::series_csv).await
 }
 
 /// `/api/v1/services/{id}/failures`
-pub async fn failures(
-    State(site): Shared,
-    Path(id): Path<String>,
-    parameters: Parameters,
-    headers: HeaderMap,
-) -> Response {
-    table_of_series(&site, &id, parameters, &headers, views::service::failures_csv).await
+pub async fn failures(State(site): Shared, Path(id): Path<String>, asked: Parameters, headers: HeaderMap) -> Answer {
+    table_of_series(&site, &id, asked, &headers, views::service::failures_csv).await
 }
 
 async fn table_of_series(
     site: &Site,
     id: &str,
-    parameters: Parameters,
+    asked: Parameters,
     headers: &HeaderMap,
     csv: fn(&Series) -> String,
-) -> Response {
-    let Some(service) = site.world.catalogue.service_by_id(id) else { return no_service(id) };
-    let now_ms = runtime::clock::now_ms();
-    let (span, form) = match parsed(parameters, |pairs| Ok((Span::parse(pairs, now_ms)?, Form::parse(pairs)?))) {
-        Ok(asked) => asked,
-        Err(broken) => return Problem::invalid(broken).into_response(),
-    };
-    match site.series(service, &span).await {
-        Ok(series) => form.render(&series, || csv(&series)).answer(headers, CACHE),
-        Err(error) => {
-            tracing::warn!(%error, "a series cannot be read");
-            Problem::unavailable("the store of counts does not answer at present").into_response()
-        }
-    }
+) -> Answer {
+    let service = answer::service(site, id)?;
+    let (span, form) = parsed(asked, series_asked)?;
+    let series = site.series(service, &span).await.map_err(away("the past of a service"))?;
+    Ok(form.render(&series, String::new, || csv(&series)).answer(headers, CACHE))
 }
 
 /// `/api/v1/stated/imports`
-pub async fn imports(State(site): Shared, headers: HeaderMap) -> Response {
-    let make = || Rendered::json(&site.stated.imports(&site.world.catalogue));
-    site.held.get_or("/api/v1/stated/imports", make).answer(&headers, CACHE)
+pub async fn imports(State(site): Shared, asked: Parameters, headers: HeaderMap) -> Answer {
+    let form = parsed(asked, Form::read)?;
+    let made = site.held.get_or(&format!("/api/v1/stated/imports?{form:?}"), || {
+        let imports = site.stated.imports(&site.world.catalogue);
+        form.render(&imports, String::new, || imports.csv())
+    });
+    Ok(made.answer(&headers, CACHE))
 }
 
 /// Every other address under `/api/v1`.
-pub async fn nowhere(address: Uri) -> Response {
-    Problem::not_found(&format!("address /api/v1{}", address.path())).into_response()
-}
-
-pub(crate) fn no_service(id: &str) -> Response {
-    Problem::not_found(&format!("service {id:?}")).into_response()
+pub async fn nowhere(address: Uri) -> Problem {
+    Problem::not_found(&format!("address /api/v1{}; /api/v1/openapi.json lists all", address.path()))
 }
 
 /// The books of one source: how far it is, what became of its records, and whether that adds up.
-#[derive(Debug, Serialize)]
-struct SourceBook<'a> {
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SourceBook<'a> {
+    /// `log/epoch/partition`.
     source: String,
     /// One past the last record known to be in the log.
     log_end: u64,
@@ -176,19 +154,48 @@ struct SourceBook<'a> {
     row: &'a BookRow,
 }
 
-#[derive(Debug, Serialize)]
-struct BooksAnswer<'a> {
+/// The books: what became of every record.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct BooksAnswer<'a> {
+    /// When they were read, unix milliseconds.
     as_of_ms: i64,
+    /// All sources together; `null` if that cannot be said at present.
     totals: Option<views::figures::Books>,
+    /// Each by itself.
     sources: Vec<SourceBook<'a>>,
 }
 
+impl BooksAnswer<'_> {
+    fn csv(&self) -> String {
+        let mut csv = Csv::new(&[
+            "source",
+            "log_end",
+            "applied_end",
+            "recorded",
+            "accepted",
+            "duplicate",
+            "conflict",
+            "late",
+            "invalid",
+            "expired",
+            "difference",
+        ]);
+        for SourceBook { source, log_end, row } in &self.sources {
+            let counts = [row.recorded, row.accepted, row.duplicate, row.conflict, row.late, row.invalid, row.expired];
+            let ends = [*log_end, row.applied_end].into_iter().chain(counts).map(|n| n.to_string());
+            let fields: Vec<_> =
+                std::iter::once(source.clone()).chain(ends).chain([row.difference.to_string()]).collect();
+            csv.row(&fields);
+        }
+        csv.into_text()
+    }
+}
+
 /// `/api/v1/books`
-pub async fn books(State(site): Shared, headers: HeaderMap) -> Response {
-    let now_ms = runtime::clock::now_ms();
-    let Some(books) = site.history.books(now_ms) else {
-        return Problem::unavailable("the books cannot be read at present").into_response();
-    };
+pub async fn books(State(site): Shared, asked: Parameters, headers: HeaderMap) -> Answer {
+    let form = parsed(asked, Form::read)?;
+    let books = site.history.books(runtime::clock::now_ms());
+    let books = books.ok_or_else(|| Problem::unavailable("the books cannot be read at present"))?;
     let (totals, ends) = site.compose(|composer| {
         let ends: std::collections::BTreeMap<Source, u64> =
             composer.live.pipeline.sources().map(|(source, progress)| (source, progress.log_end)).collect();
@@ -201,18 +208,22 @@ pub async fn books(State(site): Shared, headers: HeaderMap) -> Response {
         Some(SourceBook { source: source.to_string(), log_end, row })
     });
     let answer = BooksAnswer { as_of_ms: books.as_of_ms, totals, sources: sources.collect() };
-    Rendered::json(&answer).answer(&headers, CACHE)
+    Ok(form.render(&answer, String::new, || answer.csv()).answer(&headers, CACHE))
 }
 
-#[derive(Debug, Serialize)]
-struct SourceState {
+/// How far one source has come.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SourceState {
+    /// `log/epoch/partition`.
     source: String,
     #[serde(flatten)]
     progress: SourceProgress,
 }
 
-#[derive(Debug, Serialize)]
-struct StatusAnswer {
+/// How fresh the figures are, and why not.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct StatusAnswer {
+    /// When, how fresh, what kind.
     #[serde(flatten)]
     context: views::figures::Context,
     /// Of this run of the gateway.
@@ -221,6 +232,7 @@ struct StatusAnswer {
     viewers: usize,
     /// Kafka answered when it was asked last.
     kafka_answers: bool,
+    /// Each source of the figures.
     sources: Vec<SourceState>,
 }
 

@@ -9,24 +9,23 @@ pub mod read;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::extract::State;
+use axum::http::HeaderMap;
 use domain::pages::Pages;
 use domain::rules::Rules;
 use domain::source::{EventId, partition_of};
 use domain::time::DAY_MS;
 use runtime::clickhouse::Error;
 use runtime::shutdown::Shutdown;
-use serde::Deserialize;
+use views::ask;
 use views::figures::audit::{Audit, ReceiptPage};
 
+use crate::answer::{Answer, CACHE, Parameters, Shared, away, parsed};
 use crate::problem::{Broken, Problem};
-use crate::site::{CSV, HTML, Rendered, Site};
+use crate::rendered::{CSV, HTML, Rendered};
+use crate::site::Site;
 use crate::store::Stores;
 
-const CACHE: &str = "no-cache";
 /// Hours of an audit, unless others are asked for, and the most.
 const HOURS: u32 = 24;
 const HOURS_MAX: u32 = 31 * 24;
@@ -34,11 +33,10 @@ const HOURS_MAX: u32 = 31 * 24;
 const DAYS: u32 = 31;
 const DAYS_MAX: u32 = 430;
 const EVENT_ID_MAX: usize = 200;
+const EVENT_ID_RULE: &str = "is the id under which the event was sent, at most 200 bytes";
 /// The alarm looks at the last two days so often.
 const ALARM_HOURS: u32 = 48;
 const ALARM_EVERY: Duration = Duration::from_secs(30);
-
-type Shared = State<Arc<Site>>;
 
 /// What an audit needs beside the site.
 pub struct Auditor {
@@ -59,153 +57,121 @@ impl Auditor {
 }
 
 /// What `/audit` is asked for.
-#[derive(Debug, Deserialize)]
-pub struct AuditQuery {
-    hours: Option<String>,
+#[derive(Debug)]
+pub struct AuditAsked {
+    hours: u32,
     department: Option<String>,
     service: Option<String>,
-    table: Option<String>,
+    by_hour: bool,
+}
+
+impl AuditAsked {
+    /// From the parameters of an address.
+    pub fn read(asked: &mut ask::Asked<'_>) -> Self {
+        Self {
+            hours: asked.number("hours", 1..=HOURS_MAX as usize, HOURS as usize) as u32,
+            department: asked.slug("department"),
+            service: asked.slug("service"),
+            by_hour: false,
+        }
+    }
+
+    /// The same for a table: which one besides.
+    pub fn read_table(asked: &mut ask::Asked<'_>) -> Self {
+        let by_hour = asked.choice("table", &[("services", false), ("hours", true)], false);
+        Self { by_hour, ..Self::read(asked) }
+    }
 }
 
 /// What `/audit/receipt` is asked for.
-#[derive(Debug, Deserialize)]
-pub struct ReceiptQuery {
-    service: Option<String>,
-    event_id: Option<String>,
-    days: Option<String>,
+#[derive(Debug)]
+pub struct ReceiptAsked {
+    service: String,
+    event_id: String,
+    days: u32,
 }
 
-/// Why there is no answer.
-enum Refused {
-    Broken(Vec<Broken>),
-    Away(Error),
-}
-
-impl From<Error> for Refused {
-    fn from(error: Error) -> Self {
-        Self::Away(error)
+impl ReceiptAsked {
+    /// From the parameters of an address.
+    pub fn read(asked: &mut ask::Asked<'_>) -> Self {
+        let id = |text: &str| (text.len() <= EVENT_ID_MAX).then(|| text.to_owned());
+        let event_id = asked.said("event_id", EVENT_ID_RULE, id).unwrap_or_default();
+        let service = asked.slug("service").unwrap_or_default();
+        let days = asked.number("days", 1..=DAYS_MAX as usize, DAYS as usize) as u32;
+        Self { service, event_id, days }
     }
 }
 
 /// `/audit`
-pub async fn page(State(site): Shared, query: Asked<AuditQuery>, headers: HeaderMap) -> Response {
-    answer_page(&site, &headers, kept(&site, "/audit", query, |a| Rendered::new(HTML, views::audit::page(a))).await)
+pub async fn page(State(site): Shared, asked: Parameters, headers: HeaderMap) -> Answer {
+    let asked = parsed(asked, AuditAsked::read)?;
+    kept(&site, "/audit", &headers, asked, |a| Rendered::new(HTML, views::audit::page(a))).await
 }
 
 /// `/api/v1/audit`
-pub async fn api(State(site): Shared, query: Asked<AuditQuery>, headers: HeaderMap) -> Response {
-    answer_api(&headers, kept(&site, "/api/v1/audit", query, Rendered::json).await)
+pub async fn api(State(site): Shared, asked: Parameters, headers: HeaderMap) -> Answer {
+    let asked = parsed(asked, AuditAsked::read)?;
+    kept(&site, "/api/v1/audit", &headers, asked, Rendered::json).await
 }
 
 /// `/api/v1/audit.csv`
-pub async fn csv(State(site): Shared, query: Asked<AuditQuery>, headers: HeaderMap) -> Response {
-    let by_hour = query.as_ref().is_ok_and(|Query(query)| query.table.as_deref() == Some("hours"));
+pub async fn csv(State(site): Shared, asked: Parameters, headers: HeaderMap) -> Answer {
+    let asked = parsed(asked, AuditAsked::read_table)?;
+    let by_hour = asked.by_hour;
     let place = if by_hour { "/api/v1/audit.csv/hours" } else { "/api/v1/audit.csv" };
-    answer_api(&headers, kept(&site, place, query, |a| Rendered::new(CSV, views::audit::csv(a, by_hour))).await)
+    kept(&site, place, &headers, asked, |a| Rendered::new(CSV, views::audit::csv(a, by_hour))).await
 }
 
 /// `/audit/receipt`
-pub async fn receipt_page(State(site): Shared, query: Asked<ReceiptQuery>, headers: HeaderMap) -> Response {
-    let found = receipt(&site, query).await;
-    answer_page(&site, &headers, found.map(|found| Rendered::new(HTML, views::audit::receipt_page(&found))))
+pub async fn receipt_page(State(site): Shared, asked: Parameters, headers: HeaderMap) -> Answer {
+    let found = receipt(&site, parsed(asked, ReceiptAsked::read)?).await?;
+    Ok(Rendered::new(HTML, views::audit::receipt_page(&found)).answer(&headers, CACHE))
 }
 
 /// `/api/v1/audit/receipt`
-pub async fn receipt_api(State(site): Shared, query: Asked<ReceiptQuery>, headers: HeaderMap) -> Response {
-    answer_api(&headers, receipt(&site, query).await.map(|found| Rendered::json(&found)))
-}
-
-type Asked<T> = Result<Query<T>, QueryRejection>;
-
-fn answer_api(headers: &HeaderMap, made: Result<Rendered, Refused>) -> Response {
-    match made {
-        Ok(rendered) => rendered.answer(headers, CACHE),
-        Err(Refused::Broken(broken)) => Problem::invalid(broken).into_response(),
-        Err(Refused::Away(error)) => {
-            tracing::warn!(%error, "an audit cannot be read");
-            Problem::unavailable("the store of records does not answer at present").into_response()
-        }
-    }
-}
-
-fn answer_page(site: &Site, headers: &HeaderMap, made: Result<Rendered, Refused>) -> Response {
-    let (status, words) = match made {
-        Ok(rendered) => return rendered.answer(headers, CACHE),
-        Err(Refused::Broken(broken)) => {
-            let rules: Vec<_> = broken.iter().map(|broken| format!("{} {}", broken.field, broken.rule)).collect();
-            (StatusCode::BAD_REQUEST, format!("This cannot be looked up: {}.", rules.join("; ")))
-        }
-        Err(Refused::Away(error)) => {
-            tracing::warn!(%error, "an audit cannot be read");
-            (StatusCode::SERVICE_UNAVAILABLE, "The store of records does not answer at present.".to_owned())
-        }
-    };
-    let page = views::audit::refused(&words, &site.context());
-    (status, [(header::CONTENT_TYPE, HTML), (header::CACHE_CONTROL, "no-store")], page).into_response()
+pub async fn receipt_api(State(site): Shared, asked: Parameters, headers: HeaderMap) -> Answer {
+    let found = receipt(&site, parsed(asked, ReceiptAsked::read)?).await?;
+    Ok(Rendered::json(&found).answer(&headers, CACHE))
 }
 
 /// The audit that is asked for, made by `render` and held for a moment.
 async fn kept(
     site: &Site,
     place: &str,
-    query: Asked<AuditQuery>,
+    headers: &HeaderMap,
+    asked: AuditAsked,
     render: impl FnOnce(&Audit) -> Rendered,
-) -> Result<Rendered, Refused> {
-    let asked = parse(site, query).map_err(Refused::Broken)?;
+) -> Answer {
+    let asked = found(site, asked)?;
     let department = asked.department.as_ref().map_or("", |department| &department.id);
     let service = asked.service.as_ref().map_or("", |service| &service.id);
     let address = format!("{place}?hours={}&department={department}&service={service}", asked.hours);
     // Several reads at once make a large future.
     let read = Box::pin(audit(site, asked));
-    site.kept.get_or(&address, async { Ok(render(&read.await?)) }).await
+    let made = site.kept.get_or(&address, async { Ok(render(&read.await?)) }).await;
+    Ok(made.map_err(away("the audit"))?.answer(headers, CACHE))
 }
 
-fn parse(site: &Site, query: Asked<AuditQuery>) -> Result<compose::Asked, Vec<Broken>> {
-    let Ok(Query(query)) = query else { return Err(unreadable()) };
-    let hours = number("hours", query.hours.as_deref(), HOURS, HOURS_MAX, "is a number of hours from 1 to 744")?;
-    let (department, service) = (filled(query.department), filled(query.service));
-    site.compose(|composer| {
-        let department = match department {
-            None => None,
-            Some(id) => match composer.catalogue.department_by_id(&id) {
-                Some(found) => Some(composer.department_ref(found.number)),
-                None => return Err(vec![Broken::new("department", "is the id of a department in the catalogue")]),
-            },
-        };
-        let service = match service {
-            None => None,
-            Some(id) => match composer.catalogue.service_by_id(&id) {
-                Some(found) => Some(composer.service_ref(found)),
-                None => return Err(vec![Broken::new("service", "is the id of a service in the catalogue")]),
-            },
-        };
-        Ok(compose::Asked { hours, department, service, from_s: compose::first_hour_s(hours, composer.now_ms) })
-    })
-}
-
-fn unreadable() -> Vec<Broken> {
-    vec![Broken::new("query", "has each parameter once, as UTF-8")]
-}
-
-/// A field of a form that was left empty was not asked for.
-fn filled(text: Option<String>) -> Option<String> {
-    text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
-}
-
-fn number(
-    field: &'static str,
-    text: Option<&str>,
-    usual: u32,
-    max: u32,
-    rule: &'static str,
-) -> Result<u32, Vec<Broken>> {
-    match text.map(str::trim).filter(|text| !text.is_empty()) {
-        None => Ok(usual),
-        Some(text) => match text.parse::<u32>() {
-            Ok(n) if (1..=max).contains(&n) => Ok(n),
-            _ => Err(vec![Broken::new(field, rule)]),
-        },
-    }
+/// With the names that the ids stand for.
+fn found(site: &Site, asked: AuditAsked) -> Result<compose::Asked, Problem> {
+    let AuditAsked { hours, department, service, .. } = asked;
+    let unknown = |field, rule: &'static str| Problem::invalid(vec![Broken::new(field, rule)]);
+    let catalogue = &site.world.catalogue;
+    let department = department.map(|id| {
+        let found = catalogue.department_by_id(&id);
+        found.ok_or_else(|| unknown("department", "is the id of a department in the catalogue"))
+    });
+    let service = service.map(|id| {
+        let found = catalogue.service_by_id(&id);
+        found.ok_or_else(|| unknown("service", "is the id of a service in the catalogue"))
+    });
+    let (department, service) = (department.transpose()?, service.transpose()?);
+    Ok(site.compose(|composer| compose::Asked {
+        hours,
+        department: department.map(|department| composer.department_ref(department.number)),
+        service: service.map(|service| composer.service_ref(service)),
+        from_s: compose::first_hour_s(hours, composer.now_ms),
+    }))
 }
 
 /// Reads and composes.
@@ -228,26 +194,24 @@ async fn audit(site: &Site, asked: compose::Asked) -> Result<Audit, Error> {
 }
 
 /// Looks for an event.
-async fn receipt(site: &Site, query: Asked<ReceiptQuery>) -> Result<ReceiptPage, Refused> {
-    let Ok(Query(query)) = query else { return Err(Refused::Broken(unreadable())) };
-    let (service, event_id) = (filled(query.service), query.event_id.unwrap_or_default());
-    let days = number("days", query.days.as_deref(), DAYS, DAYS_MAX, "is a number of days from 1 to 430");
-    let days = days.map_err(Refused::Broken)?;
-    if event_id.is_empty() || event_id.len() > EVENT_ID_MAX {
-        let rule = "is the id under which the event was sent, at most 200 bytes";
-        return Err(Refused::Broken(vec![Broken::new("event_id", rule)]));
+async fn receipt(site: &Site, asked: ReceiptAsked) -> Result<ReceiptPage, Problem> {
+    let ReceiptAsked { service, event_id, days } = asked;
+    let found = site.world.catalogue.service_by_id(&service);
+    let mut broken = Vec::new();
+    if event_id.is_empty() {
+        broken.push(Broken::new("event_id", EVENT_ID_RULE));
     }
-    let found = service.and_then(|id| site.world.catalogue.service_by_id(&id));
-    let Some(service) = found else {
-        let rule = "is the id of a service in the catalogue, or of a sandbox";
-        return Err(Refused::Broken(vec![Broken::new("service", rule)]));
-    };
+    if found.is_none() {
+        broken.push(Broken::new("service", "is the id of a service in the catalogue, or of a sandbox"));
+    }
+    let Some(service) = found.filter(|_| broken.is_empty()) else { return Err(broken.into()) };
     let Auditor { stores, rules, pages } = &site.auditor;
     let id = EventId::new(service.number, event_id.as_bytes());
     let partition = partition_of(service.number, id, rules.spread(service.number), rules.partitions);
     let from_ms = runtime::clock::now_ms() - i64::from(days) * DAY_MS;
     let _turn = site.kept.turn().await;
-    let rows = read::receipts(&stores.get().await?, service.number, id, partition, from_ms).await?;
+    let rows = async { read::receipts(&stores.get().await?, service.number, id, partition, from_ms).await };
+    let rows = rows.await.map_err(away("the records"))?;
     let (context, service) = site.compose(|composer| (composer.context(), composer.service_ref(service)));
     let records = rows.iter().filter_map(|row| compose::receipt(pages, rules, row)).collect();
     Ok(ReceiptPage { context, service, event_id, id: format!("{:032x}", id.0), partition, days, records })

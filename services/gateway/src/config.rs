@@ -1,6 +1,6 @@
 //! The configuration; `config/gateway.toml` is its reference.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use runtime::{admin, clickhouse, kafka, telemetry, topics};
@@ -25,6 +25,8 @@ pub struct Config {
     pub topics: topics::Names,
     /// The store.
     pub clickhouse: clickhouse::Config,
+    /// How much one client may ask for.
+    pub limits: Limits,
     /// Limits of sockets.
     pub live: Live,
     /// What pages show and say.
@@ -51,6 +53,20 @@ pub struct Http {
     pub connections_max: usize,
     /// Longest time for the head of a request, milliseconds.
     pub header_ms_max: u64,
+}
+
+/// How much one client address may ask for in a minute, and as much at once.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Reads that cost much.
+    pub reads_per_minute: u32,
+    /// Notes.
+    pub writes_per_minute: u32,
+    /// Tokens that are not known.
+    pub refused_tokens_per_minute: u32,
+    /// Addresses whose `X-Forwarded-For` is believed.
+    pub proxies: Vec<IpAddr>,
 }
 
 /// Limits of sockets.

@@ -7,17 +7,13 @@ pub mod compose;
 pub mod keeper;
 pub mod read;
 
-use std::sync::Arc;
-
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
 use domain::catalogue::{Catalogue, GOV_UK};
 use domain::source::ServiceNumber;
 use domain::time::{Day, HOUR_MS};
-use runtime::clickhouse::Error;
-use serde::Deserialize;
+use views::ask;
 use views::figures::govuk::{GovUk, PageDay, PageHistory, VisitorHour, kind_name};
 use views::govuk::Table;
 
@@ -25,16 +21,17 @@ pub use compose::visitors_now;
 pub use keeper::Keeper;
 pub use read::distinct;
 
+use crate::answer::{Answer, CACHE, Parameters, Shared, away, parsed};
 use crate::problem::{Broken, Problem};
-use crate::site::{CSV, HTML, Rendered, Site};
+use crate::rendered::{CSV, HTML, Rendered};
+use crate::site::Site;
 use compose::Sources;
 use read::Grain;
 
-const CACHE: &str = "no-cache";
 /// Days of a page's history.
 const DAYS: i32 = 56;
-
-type Shared = State<Arc<Site>>;
+const PATH_RULE: &str =
+    "is the path of a page known by name, such as /browse/driving; the views of others are counted together";
 
 /// The service whose pages are those of GOV.UK.
 #[must_use]
@@ -60,94 +57,50 @@ pub async fn api(State(site): Shared, headers: HeaderMap) -> Response {
     site.held.get_or("/api/v1/govuk", || Rendered::json(&value(&site))).answer(&headers, CACHE)
 }
 
-/// Which table.
-#[derive(Debug, Deserialize)]
-pub struct TableQuery {
-    table: Option<String>,
+/// Which table a program asks for.
+pub fn table_asked(asked: &mut ask::Asked<'_>) -> Table {
+    asked.choice("table", &Table::ALL, Table::Line)
 }
 
 /// `/api/v1/govuk.csv?table=`
-pub async fn csv(
-    State(site): Shared,
-    query: Result<Query<TableQuery>, QueryRejection>,
-    headers: HeaderMap,
-) -> Response {
-    let asked = query.ok().map(|Query(query)| query.table.unwrap_or_else(|| "line".to_owned()));
-    let Some(table) = asked.and_then(|name| Table::from_name(&name)) else {
-        let rule = "is one of line, hours, top_now, top_today, top_week, types, trending";
-        return Problem::invalid(vec![Broken::new("table", rule)]).into_response();
-    };
+pub async fn csv(State(site): Shared, asked: Parameters, headers: HeaderMap) -> Answer {
+    let table = parsed(asked, table_asked)?;
     let make = || Rendered::new(CSV, views::govuk::csv(&value(&site), table));
-    site.held.get_or(&format!("/api/v1/govuk.csv?table={table:?}"), make).answer(&headers, CACHE)
+    Ok(site.held.get_or(&format!("/api/v1/govuk.csv?table={table:?}"), make).answer(&headers, CACHE))
 }
 
 /// Which page.
-#[derive(Debug, Deserialize)]
-pub struct PathQuery {
-    path: Option<String>,
-}
-
-type Asked = Result<Query<PathQuery>, QueryRejection>;
-
-enum Refused {
-    Broken(Vec<Broken>),
-    Away(Error),
+pub fn path_asked(asked: &mut ask::Asked<'_>) -> Option<String> {
+    asked.said("path", PATH_RULE, |path| Some(path.to_owned()))
 }
 
 /// `/govuk/pages?path=`
-pub async fn history_page(State(site): Shared, query: Asked, headers: HeaderMap) -> Response {
-    let (status, words) =
-        match history(&site, query, "/govuk/pages", |h| Rendered::new(HTML, views::govuk::history_page(h))).await {
-            Ok(rendered) => return rendered.answer(&headers, CACHE),
-            Err(Refused::Broken(_)) => (
-                StatusCode::NOT_FOUND,
-                "No page of that path is known by name; its views are counted among the others.",
-            ),
-            Err(Refused::Away(error)) => {
-                tracing::warn!(%error, "a page's history cannot be read");
-                (StatusCode::SERVICE_UNAVAILABLE, "The store of counts does not answer at present.")
-            }
-        };
-    let page = views::govuk::refused(words, &site.context());
-    (status, [(header::CONTENT_TYPE, HTML), (header::CACHE_CONTROL, "no-store")], page).into_response()
+pub async fn history_page(State(site): Shared, asked: Parameters, headers: HeaderMap) -> Answer {
+    let render = |history: &PageHistory| Rendered::new(HTML, views::govuk::history_page(history));
+    history(&site, asked, "/govuk/pages", &headers, render).await
 }
 
 /// `/api/v1/govuk/pages?path=`
-pub async fn history_api(State(site): Shared, query: Asked, headers: HeaderMap) -> Response {
-    let made = history(&site, query, "/api/v1/govuk/pages", Rendered::json).await;
-    answer_api(made, &headers)
+pub async fn history_api(State(site): Shared, asked: Parameters, headers: HeaderMap) -> Answer {
+    history(&site, asked, "/api/v1/govuk/pages", &headers, Rendered::json).await
 }
 
 /// `/api/v1/govuk/pages.csv?path=`
-pub async fn history_csv(State(site): Shared, query: Asked, headers: HeaderMap) -> Response {
-    let made =
-        history(&site, query, "/api/v1/govuk/pages.csv", |h| Rendered::new(CSV, views::govuk::history_csv(h))).await;
-    answer_api(made, &headers)
-}
-
-fn answer_api(made: Result<Rendered, Refused>, headers: &HeaderMap) -> Response {
-    match made {
-        Ok(rendered) => rendered.answer(headers, CACHE),
-        Err(Refused::Broken(broken)) => Problem::invalid(broken).into_response(),
-        Err(Refused::Away(error)) => {
-            tracing::warn!(%error, "a page's history cannot be read");
-            Problem::unavailable("the store of counts does not answer at present").into_response()
-        }
-    }
+pub async fn history_csv(State(site): Shared, asked: Parameters, headers: HeaderMap) -> Answer {
+    let render = |history: &PageHistory| Rendered::new(CSV, views::govuk::history_csv(history));
+    history(&site, asked, "/api/v1/govuk/pages.csv", &headers, render).await
 }
 
 async fn history(
     site: &Site,
-    query: Asked,
+    asked: Parameters,
     place: &str,
+    headers: &HeaderMap,
     render: impl FnOnce(&PageHistory) -> Rendered,
-) -> Result<Rendered, Refused> {
-    let path = query.ok().and_then(|Query(query)| query.path).unwrap_or_default();
-    let known = site.auditor.pages.number(path.trim()).and_then(|number| site.auditor.pages.page(number));
-    let Some(page) = known else {
-        let rule = "is the path of a known page, such as /browse/driving";
-        return Err(Refused::Broken(vec![Broken::new("path", rule)]));
-    };
+) -> Answer {
+    let path = parsed(asked, path_asked)?.unwrap_or_default();
+    let known = site.auditor.pages.number(&path).and_then(|number| site.auditor.pages.page(number));
+    let page = known.ok_or_else(|| Problem::invalid(vec![Broken::new("path", PATH_RULE)]))?;
     let read = async {
         let store = site.govuk.stores().get().await?;
         let number = site_of(&site.world.catalogue);
@@ -184,5 +137,6 @@ async fn history(
             context,
         }))
     };
-    site.kept.get_or(&format!("{place}?path={}", page.path), read).await.map_err(Refused::Away)
+    let made = site.kept.get_or(&format!("{place}?path={}", page.path), read).await;
+    Ok(made.map_err(away("the history of a page"))?.answer(headers, CACHE))
 }

@@ -14,6 +14,7 @@ use domain::time::{Day, HOUR_MS};
 use domain::usual;
 use runtime::clickhouse::{Error, Store};
 use runtime::shutdown::Shutdown;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
@@ -49,7 +50,7 @@ struct HourRow {
 }
 
 /// The books of one source, as the store has them.
-#[derive(Debug, Clone, Row, Serialize, Deserialize)]
+#[derive(Debug, Clone, Row, Serialize, Deserialize, JsonSchema)]
 pub struct BookRow {
     /// Number of the log.
     pub log: u8,

@@ -1,33 +1,45 @@
 //! The one port for everybody: addresses, headers of safety, and the connections.
 //!
 //! Invariant: a connection has a bounded time for the head of a request, and there is a bounded number of them. Every
-//! answer carries the headers of safety. It never knows what an answer holds.
+//! answer carries the headers of safety, and every error its words. It never knows what an answer holds.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
-use axum::response::Response;
-use axum::routing::get;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{MethodRouter, get};
+use axum::{Extension, Router};
+use futures::FutureExt as _;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use runtime::shutdown::Shutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use views::figures::Context;
 
+use crate::answer::Form;
 use crate::config;
+use crate::explore::{Body, What};
+use crate::limits::{self, Peer};
 use crate::metrics::Answered;
+use crate::problem::{self, Problem};
+use crate::rendered::{self, Rendered};
 use crate::site::Site;
-use crate::{api, audit, explore, govuk, live, notes, pages};
+use crate::{api, audit, explore, govuk, live, notes, openapi, pages, routes};
 
 /// Nothing from elsewhere, nothing inline, in nobody's frame.
 const POLICY: &str =
     "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'";
+/// Bytes of an address.
+const ADDRESS_MAX: usize = 8_000;
 /// For requests that are under way at the end.
 const FAREWELL: Duration = Duration::from_secs(3);
 /// After an error that is not of one connection, such as too many open files.
@@ -35,91 +47,97 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// All addresses.
 pub fn router(site: Arc<Site>) -> Router {
-    let api = Router::new()
-        .route("/overview", get(api::overview))
-        .route("/wall", get(api::wall))
-        .route("/services", get(api::services))
-        .route("/services/{id}", get(api::service))
-        .route("/services/{id}/series", get(api::series))
-        .route("/services/{id}/failures", get(api::failures))
-        .route("/compare", get(api::compare))
-        .route("/services/{id}/stated", get(explore::service_api))
-        .route("/departments/{id}", get(explore::department_api))
-        .route("/agencies/{id}", get(explore::agency_api))
-        .route("/explorer", get(explore::home_api))
-        .route("/explorer/all-services", get(explore::all_api))
-        .route("/explorer/high-volume", get(explore::high_api))
-        .route("/explorer/search", get(explore::search_api))
-        .route("/explorer/treemap", get(explore::treemap_api))
-        .route("/explorer/values", get(explore::values_api))
-        .route("/explorer/revisions", get(explore::revisions_api))
-        .route("/services/{id}/notes", get(notes::list).post(notes::send))
-        .route("/stated/imports", get(api::imports))
-        .route("/books", get(api::books))
-        .route("/status", get(api::status))
-        .route("/audit", get(audit::api))
-        .route("/audit.csv", get(audit::csv))
-        .route("/audit/receipt", get(audit::receipt_api))
-        .route("/govuk", get(govuk::api))
-        .route("/govuk.csv", get(govuk::csv))
-        .route("/govuk/pages", get(govuk::history_api))
-        .route("/govuk/pages.csv", get(govuk::history_csv))
-        .fallback(api::nowhere);
+    let operations = routes::operations();
+    let description = Rendered::json(&openapi::description(&operations));
+    let bounded = |handler: MethodRouter<Arc<Site>>| {
+        handler.layer(middleware::from_fn_with_state(Arc::clone(&site), limits::bound))
+    };
+    let api = operations.into_iter().fold(Router::new(), |api, operation| {
+        let handler = if operation.is_bounded { bounded(operation.handler) } else { operation.handler };
+        api.route(operation.path, handler)
+    });
+    let explorer = [What::Home, What::All, What::HighVolume, What::Search, What::Treemap];
+    let explorer =
+        explorer.into_iter().fold(Router::new(), |pages, what| pages.route(what.path(), explore::at(what, Form::Page)));
     Router::new()
         .route("/", get(pages::overview))
         .route("/services", get(pages::services))
-        .route("/services/{id}", get(pages::service))
+        .route("/services/{id}", bounded(get(pages::service)))
         .route("/compare", get(pages::compare))
-        .route("/departments/{id}", get(explore::department))
-        .route("/agencies/{id}", get(explore::agency))
-        .route("/explorer", get(explore::home))
-        .route("/explorer/all-services", get(explore::all))
-        .route("/explorer/high-volume", get(explore::high))
-        .route("/explorer/search", get(explore::search))
-        .route("/explorer/treemap", get(explore::treemap))
-        .route("/services/{id}/notes", get(notes::page).post(notes::fill))
+        .route("/departments/{id}", explore::body(Body::Department, Form::Page))
+        .route("/agencies/{id}", explore::body(Body::Agency, Form::Page))
+        .merge(explorer)
+        .route("/services/{id}/notes", bounded(get(notes::page).post(notes::fill)))
         .route("/wall", get(pages::wall))
-        .route("/audit", get(audit::page))
-        .route("/audit/receipt", get(audit::receipt_page))
+        .route("/audit", bounded(get(audit::page)))
+        .route("/audit/receipt", bounded(get(audit::receipt_page)))
         .route("/govuk", get(govuk::page))
-        .route("/govuk/pages", get(govuk::history_page))
+        .route("/govuk/pages", bounded(get(govuk::history_page)))
         .route("/about-the-data", get(pages::about))
         .route("/assets/{name}", get(pages::asset))
         .route("/health", get(pages::health))
-        .nest("/api/v1", api)
+        .nest("/api/v1", api.fallback(api::nowhere))
         .fallback(pages::nowhere)
         .with_state(Arc::clone(&site))
         .merge(Router::new().route("/live", get(live::enter)).with_state(Arc::clone(&site.door)))
+        .layer(Extension(description))
         .layer(DefaultBodyLimit::max(notes::BODY_MAX))
         .layer(middleware::from_fn_with_state(site, dress))
 }
 
-/// Puts the headers of safety on an answer and counts it.
+/// Answers what no handler sees, puts errors into words and the headers of safety on, and counts.
 async fn dress(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
     let began = Instant::now();
     let kind = match request.uri().path() {
         "/live" => "live",
-        path if path.starts_with("/api/") => "api",
+        "/health" => "health",
+        path if path == "/api" || path.starts_with("/api/") => "api",
         path if path.starts_with("/assets/") => "asset",
         _ => "page",
     };
-    let mut answer = next.run(request).await;
+    let accept = (kind == "api").then(|| request.headers().clone());
+    let mut answer = answered(request, next).await;
+    if let Some(headers) = accept
+        && !rendered::is_acceptable(&headers, &answer)
+    {
+        let detail = "`Accept` excludes the media type of this answer: application/json, or text/csv with `format=csv`";
+        answer = Problem::new(StatusCode::NOT_ACCEPTABLE, detail).into_response();
+    }
+    answer = match kind {
+        "live" | "health" => answer,
+        "api" => problem::tell(answer, None::<fn() -> Context>),
+        _ => problem::tell(answer, Some(|| site.context())),
+    };
     site.metrics.request.observe(began.elapsed().as_secs_f64());
     site.metrics.requests.get_or_create(&Answered { kind, status: answer.status().as_u16() }).inc();
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
         return answer;
     }
-    let safety: [(HeaderName, &str); 5] = [
+    let safety: [(HeaderName, &str); 6] = [
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "strict-origin-when-cross-origin"),
         (header::X_FRAME_OPTIONS, "DENY"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"),
     ];
     for (name, value) in safety {
         answer.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     answer
+}
+
+/// The answer to a request of bounded length; a mistake of ours is an answer too.
+async fn answered(request: Request, next: Next) -> Response {
+    if request.uri().path_and_query().is_some_and(|asked| asked.as_str().len() > ADDRESS_MAX) {
+        let detail = format!("an address is at most {ADDRESS_MAX} bytes");
+        return Problem::new(StatusCode::URI_TOO_LONG, detail).into_response();
+    }
+    let path = request.uri().path().to_owned();
+    AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
+        tracing::error!(path, "a handler panicked");
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "something is wrong on our side").into_response()
+    })
 }
 
 /// Serves until it is time to stop, then lets requests under way end.
@@ -134,8 +152,9 @@ pub async fn serve(listener: TcpListener, router: Router, config: config::Http, 
         };
         tokio::select! {
             (place, accepted) = accepted => match accepted {
-                Ok((stream, _)) => {
-                    let connection = connection(stream, router.clone(), header_ms_max, shutdown.clone());
+                Ok((stream, peer)) => {
+                    let router = (router.clone(), Peer(peer.ip()));
+                    let connection = connection(stream, router, header_ms_max, shutdown.clone());
                     connections.spawn(async move {
                         connection.await;
                         drop(place);
@@ -157,12 +176,21 @@ pub async fn serve(listener: TcpListener, router: Router, config: config::Http, 
     }
 }
 
-async fn connection(stream: TcpStream, router: Router, header_ms_max: Duration, mut shutdown: Shutdown) {
+async fn connection(
+    stream: TcpStream,
+    (router, peer): (Router, Peer),
+    header_ms_max: Duration,
+    mut shutdown: Shutdown,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection is gone already");
         return;
     }
-    let service = TowerToHyperService::new(router);
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        router.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(header_ms_max)

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::site::{Held, Rendered};
+use crate::rendered::{Held, Rendered};
 
 /// Reads at the same time; further ones wait.
 const AT_ONCE: usize = 4;
@@ -64,7 +64,7 @@ impl Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::site::JSON;
+    use crate::rendered::JSON;
 
     #[tokio::test]
     async fn what_was_read_is_not_read_again_and_an_error_is() {

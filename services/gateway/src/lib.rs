@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod answer;
 pub mod api;
 pub mod audit;
 pub mod board;
@@ -17,14 +18,18 @@ pub mod history;
 pub mod http;
 pub mod hub;
 pub mod kept;
+pub mod limits;
 pub mod live;
 pub mod metrics;
 pub mod notes;
+pub mod openapi;
 pub mod pages;
 pub mod past;
 pub mod problem;
 pub mod progress;
 pub mod protocol;
+pub mod rendered;
+pub mod routes;
 pub mod session;
 pub mod silence;
 pub mod site;
@@ -59,10 +64,12 @@ use crate::govuk::Keeper;
 use crate::history::History;
 use crate::hub::Hub;
 use crate::kept::Kept;
+use crate::limits::Limits;
 use crate::live::Door;
 use crate::metrics::Metrics;
 use crate::past::Pasts;
-use crate::site::{Held, Site};
+use crate::rendered::Held;
+use crate::site::Site;
 use crate::stated::Stated;
 use crate::store::Stores;
 use crate::world::World;
@@ -159,6 +166,7 @@ fn assemble(config: &Config, metrics: &Metrics, health: &Health, shutdown: &Shut
         },
         stated: Stated::default(),
         writing: Writing::new(&config.writing).context("writing.collector")?,
+        limits: Limits::new(config.limits.clone()),
         held: Held::default(),
         kept: Kept::default(),
         auditor: Auditor::new(Arc::clone(&stores), rules),

@@ -3,34 +3,24 @@
 //! Invariant: a form of another site is refused before anything is read. What was typed comes back with what is wrong, the token
 //! never does.
 
-use std::sync::Arc;
-
-use axum::extract::rejection::{FormRejection, JsonRejection, QueryRejection};
-use axum::extract::{Form, Json, Path, Query, State};
+use axum::extract::rejection::{FormRejection, JsonRejection};
+use axum::extract::{Form, Json, Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Redirect};
 use domain::catalogue::Service;
-use domain::statement::note::{Annotation, Kind, Note as Written};
+use domain::statement::note::{AUTHOR_MAX, Annotation, Kind, Note as Written, TEXT_MAX};
 use domain::statement::{Window, draft};
 use proto::v1::{self, AnnotateRequest, result::Outcome};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use views::notes::{Note, Notes, Typed, Version};
 
-use crate::pages;
+use crate::answer::{self, Answer, CACHE, Parameters, Shared, parsed};
 use crate::problem::Problem;
-use crate::site::{HTML, Rendered, Site};
+use crate::rendered::{HTML, Rendered};
+use crate::site::Site;
 use crate::stated::answer::department;
 use crate::writing::{Error, is_from_here};
-
-const CACHE: &str = "no-cache";
-
-type Shared = State<Arc<Site>>;
-
-/// What the page may be asked for.
-#[derive(Debug, Deserialize)]
-pub struct Asked {
-    written: Option<String>,
-}
 
 /// What the form sends.
 #[derive(Debug, Deserialize)]
@@ -49,31 +39,47 @@ pub struct Filled {
     token: String,
 }
 
-/// What a program sends.
-#[derive(Debug, Deserialize)]
+/// A note as a program sends it.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sent {
+    /// Its name, at most 64 characters; sent again with another text it is a correction, and the old text is kept. Left
+    /// out: a new note.
     note_id: Option<String>,
+    /// The metric that it speaks of; empty: the service as a whole.
     #[serde(default)]
     metric: String,
+    /// The London date that it speaks of.
+    #[schemars(extend("format" = "date"))]
     day: String,
+    /// The last date, if it speaks of several days.
     #[serde(default)]
     last_day: String,
+    /// `release`, `outage`, `deadline` or `other`.
+    #[schemars(extend("enum" = ["release", "outage", "deadline", "other"]))]
     kind: String,
+    /// What happened: plain text on one line.
+    #[schemars(length(min = 1, max = TEXT_MAX))]
     text: String,
+    /// Who writes it; shown with the note.
+    #[schemars(length(min = 1, max = AUTHOR_MAX))]
     author: String,
+    /// Takes the note of this name away.
     #[serde(default)]
     withdrawn: bool,
 }
 
-/// What a program is answered.
-#[derive(Debug, Serialize)]
-struct Stored {
+/// The note is stored.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Stored {
+    /// Its name, for a correction.
     note_id: String,
+    /// Where it is in the log.
     receipt: Option<Receipt>,
 }
 
-#[derive(Debug, Serialize)]
+/// Where a record is.
+#[derive(Debug, Serialize, JsonSchema)]
 struct Receipt {
     topic_epoch: u32,
     partition: u32,
@@ -81,26 +87,18 @@ struct Receipt {
 }
 
 /// `GET /services/{id}/notes`
-pub async fn page(
-    State(site): Shared,
-    Path(id): Path<String>,
-    asked: Result<Query<Asked>, QueryRejection>,
-    headers: HeaderMap,
-) -> Response {
-    let Some(service) = site.world.catalogue.service_by_id(&id) else {
-        return pages::not_found(&site, &format!("service called “{id}”"));
-    };
-    let is_written = asked.is_ok_and(|Query(asked)| asked.written.is_some());
+pub async fn page(State(site): Shared, Path(id): Path<String>, asked: Parameters, headers: HeaderMap) -> Answer {
+    let service = answer::service(&site, &id)?;
+    let is_written = parsed(asked, |asked| asked.choice("written", &[("1", true)], false))?;
     let typed = Typed { is_written, ..Typed::default() };
-    Rendered::new(HTML, views::notes::page(&notes(&site, service), &typed)).answer(&headers, CACHE)
+    Ok(Rendered::new(HTML, views::notes::page(&notes(&site, service), &typed)).answer(&headers, CACHE))
 }
 
 /// `GET /api/v1/services/{id}/notes`
-pub async fn list(State(site): Shared, Path(id): Path<String>, headers: HeaderMap) -> Response {
-    let Some(service) = site.world.catalogue.service_by_id(&id) else {
-        return Problem::not_found(&format!("service {id:?}")).into_response();
-    };
-    Rendered::json(&notes(&site, service)).answer(&headers, CACHE)
+pub async fn list(State(site): Shared, Path(id): Path<String>, asked: Parameters, headers: HeaderMap) -> Answer {
+    let notes = notes(&site, answer::service(&site, &id)?);
+    let form = parsed(asked, answer::Form::read)?;
+    Ok(form.render(&notes, String::new, || views::downloads::notes(&notes)).answer(&headers, CACHE))
 }
 
 /// `POST /services/{id}/notes`
@@ -109,16 +107,12 @@ pub async fn fill(
     Path(id): Path<String>,
     headers: HeaderMap,
     form: Result<Form<Filled>, FormRejection>,
-) -> Response {
+) -> Answer {
     if !is_from_here(&headers) {
-        return refused_page(&site, StatusCode::FORBIDDEN, "This form was sent from another site. Nothing was stored.");
+        return Err(Problem::new(StatusCode::FORBIDDEN, "this form was sent from another site; nothing was stored"));
     }
-    let Some(service) = site.world.catalogue.service_by_id(&id) else {
-        return pages::not_found(&site, &format!("service called “{id}”"));
-    };
-    let Ok(Form(filled)) = form else {
-        return refused_page(&site, StatusCode::BAD_REQUEST, "The form cannot be read. Nothing was stored.");
-    };
+    let service = answer::service(&site, &id)?;
+    let Form(filled) = form.map_err(|rejection| unread(rejection.status()))?;
     let Filled { day, last_day, kind, text, author, token } = filled;
     let request = AnnotateRequest {
         note_id: fresh_id(),
@@ -134,7 +128,7 @@ pub async fn fill(
     };
     let (status, wrong) = match site.writing.annotate(&token, request, runtime::clock::now_ms()).await {
         Ok(v1::Result { outcome: Some(Outcome::Accepted(_)) }) => {
-            return Redirect::to(&format!("/services/{id}/notes?written=1")).into_response();
+            return Ok(Redirect::to(&format!("/services/{id}/notes?written=1")).into_response());
         }
         Ok(v1::Result { outcome: Some(Outcome::Rejected(rejected)) }) => {
             (StatusCode::UNPROCESSABLE_ENTITY, (rejected.field, sentence(&rejected.message)))
@@ -144,7 +138,16 @@ pub async fn fill(
     };
     let typed = Typed { day, last_day, kind, text, author, wrong: vec![wrong], is_written: false };
     let page = views::notes::page(&notes(&site, service), &typed);
-    (status, [(header::CONTENT_TYPE, HTML), (header::CACHE_CONTROL, "no-store")], page).into_response()
+    Ok((status, [(header::CONTENT_TYPE, HTML), (header::CACHE_CONTROL, "no-store")], page).into_response())
+}
+
+/// A body that cannot be read.
+fn unread(status: StatusCode) -> Problem {
+    let detail = match status {
+        StatusCode::PAYLOAD_TOO_LARGE => format!("a note is at most {BODY_MAX} bytes; nothing was stored"),
+        _ => "the body is not a form of UTF-8 text; nothing was stored".to_owned(),
+    };
+    Problem::new(status, detail)
 }
 
 /// `POST /api/v1/services/{id}/notes`
@@ -153,18 +156,15 @@ pub async fn send(
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Result<Json<Sent>, JsonRejection>,
-) -> Response {
+) -> Answer {
     if !is_from_here(&headers) {
-        return Problem::refused(StatusCode::FORBIDDEN, "sent from another site").into_response();
+        return Err(Problem::new(StatusCode::FORBIDDEN, "sent from another site"));
     }
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let Some(token) = bearer.and_then(|value| value.strip_prefix("Bearer ")) else {
-        return Problem::refused(StatusCode::UNAUTHORIZED, "authorization: send `Bearer <token>`").into_response();
-    };
-    let Json(sent) = match body {
-        Ok(sent) => sent,
-        Err(rejection) => return Problem::refused(rejection.status(), &rejection.body_text()).into_response(),
-    };
+    let token = bearer.and_then(|value| value.strip_prefix("Bearer "));
+    let token = token.ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, "authorization: send `Bearer <token>`"))?;
+    answer::service(&site, &id)?;
+    let Json(sent) = body.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
     let note_id = sent.note_id.unwrap_or_else(fresh_id);
     let request = AnnotateRequest {
         note_id: note_id.clone(),
@@ -185,13 +185,14 @@ pub async fn send(
                 partition,
                 offset,
             });
-            (StatusCode::CREATED, axum::Json(Stored { note_id, receipt })).into_response()
+            Ok((StatusCode::CREATED, axum::Json(Stored { note_id, receipt })).into_response())
         }
         Ok(v1::Result { outcome: Some(Outcome::Rejected(rejected)) }) => {
-            Problem::refused(StatusCode::UNPROCESSABLE_ENTITY, &rejected.message).into_response()
+            Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, rejected.message))
         }
-        Ok(_) => Problem::unavailable(&Error::Unavailable.to_string()).into_response(),
-        Err(error) => Problem::refused(status(&error), &error.to_string()).into_response(),
+        Ok(_) => Err(Problem::unavailable(Error::Unavailable.to_string())),
+        Err(Error::TooMany) => Err(Problem::too_many(Error::TooMany.to_string(), 60)),
+        Err(error) => Err(Problem::new(status(&error), error.to_string())),
     }
 }
 
@@ -259,11 +260,6 @@ fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
     format!("{}{}.", first.replace('_', " "), letters.as_str().replace('_', " "))
-}
-
-fn refused_page(site: &Site, status: StatusCode, message: &str) -> Response {
-    let page = views::errors::failed(message, Some(&site.context()));
-    (status, [(header::CONTENT_TYPE, HTML), (header::CACHE_CONTROL, "no-store")], page).into_response()
 }
 
 /// The longest body of a note, in bytes.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use domain::source::{Log, Source};
 use proto::Pack;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A watermark older than this is behind: three heartbeats of an idle source.
@@ -38,7 +39,7 @@ pub enum PipelineState {
 }
 
 /// How far one source has come.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct SourceProgress {
     /// Everything below this offset is in the figures.
     pub applied_end: u64,

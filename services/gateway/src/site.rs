@@ -1,25 +1,15 @@
-//! What is behind the addresses: everything that pages and the read API need, and what is held of their answers.
+//! What is behind the addresses: everything that pages and the read API need.
 //!
-//! Invariant: a page and its API twin come from one value. An answer is held for less than a second, so that a crowd costs
-//! as much as one reader. Errors are not held.
+//! Invariant: a page and its API twin come from one value.
 
-use std::collections::HashMap;
-use std::io::Write as _;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use domain::catalogue::{Department, Service};
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use runtime::admin::Health;
 use views::ask::Broken;
 use views::explorer::Asked;
 use views::figures::{Context, DepartmentPage, Series, ServicePage};
 use views::span::Span;
-use xxhash_rust::xxh3::xxh3_128;
 
 use crate::audit::Auditor;
 use crate::compose::{self, Composer, Labels, RulesInForce};
@@ -27,28 +17,14 @@ use crate::explorer::Explorer;
 use crate::govuk::Keeper;
 use crate::history::History;
 use crate::kept::Kept;
+use crate::limits::Limits;
 use crate::live::Door;
 use crate::metrics::Metrics;
 use crate::past::Pasts;
+use crate::rendered::Held;
 use crate::stated::Stated;
 use crate::world::World;
 use crate::writing::Writing;
-
-/// How long an answer is held.
-const HELD_FOR: Duration = Duration::from_millis(750);
-/// So many bytes of answers are held; a search for everything is half a megabyte.
-const HELD_BYTES_MAX: usize = 16 * 1_024 * 1_024;
-
-/// Shorter answers are not worth compressing.
-const ZIPPED_MIN: usize = 1_024;
-
-/// Media types of answers.
-pub const HTML: &str = "text/html; charset=utf-8";
-/// Of the read API.
-pub const JSON: &str = "application/json";
-
-/// Of tables.
-pub const CSV: &str = "text/csv; charset=utf-8; header=present";
 
 /// Everything that answers are made from.
 pub struct Site {
@@ -72,6 +48,8 @@ pub struct Site {
     pub stated: Stated,
     /// Takes notes to the collector.
     pub writing: Writing,
+    /// How much each client may ask for.
+    pub limits: Limits,
     /// Answers that were just made.
     pub held: Held,
     /// Answers that were read from the store.
@@ -144,143 +122,5 @@ impl Site {
     /// When, how fresh, what kind.
     pub fn context(&self) -> Context {
         self.compose(|composer| composer.context())
-    }
-}
-
-/// An answer as it is sent; compressed once, if anybody asks for that.
-#[derive(Debug, Clone)]
-pub struct Rendered {
-    content: Arc<Content>,
-}
-
-#[derive(Debug)]
-struct Content {
-    body: Bytes,
-    zipped: OnceLock<Bytes>,
-    etag: HeaderValue,
-    kind: &'static str,
-}
-
-impl Rendered {
-    /// An answer with its entity tag: weak, since it stands for the compressed form too.
-    #[must_use]
-    pub fn new(kind: &'static str, body: impl Into<Bytes>) -> Self {
-        let body = body.into();
-        let etag = HeaderValue::from_str(&format!("W/\"{:032x}\"", xxh3_128(&body))).expect("hexadecimal digits");
-        Self { content: Arc::new(Content { body, zipped: OnceLock::new(), etag, kind }) }
-    }
-
-    /// JSON of a value.
-    #[must_use]
-    pub fn json(value: &impl serde::Serialize) -> Self {
-        Self::new(JSON, serde_json::to_vec(value).expect("figures are plain values"))
-    }
-
-    /// The answer to a request with these headers: the whole, compressed where that is accepted and worth it, or that
-    /// nothing has changed.
-    #[must_use]
-    pub fn answer(&self, request: &HeaderMap, cache: &'static str) -> Response {
-        let content = &*self.content;
-        let tag = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
-        let own = content.etag.to_str().map(tag).unwrap_or_default();
-        let mut answer = if listed(request, &header::IF_NONE_MATCH, |known| known == "*" || tag(known) == own) {
-            StatusCode::NOT_MODIFIED.into_response()
-        } else {
-            content.whole(listed(request, &header::ACCEPT_ENCODING, accepts_gzip))
-        };
-        let headers = answer.headers_mut();
-        headers.insert(header::ETAG, content.etag.clone());
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
-        headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-        answer
-    }
-}
-
-impl Content {
-    fn whole(&self, zip: bool) -> Response {
-        if !zip || self.body.len() < ZIPPED_MIN || self.kind.starts_with("font/") {
-            return ([(header::CONTENT_TYPE, self.kind)], self.body.clone()).into_response();
-        }
-        let zipped = self.zipped.get_or_init(|| {
-            let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-            encoder.write_all(&self.body).expect("a vector takes everything");
-            encoder.finish().expect("a vector takes everything").into()
-        });
-        ([(header::CONTENT_TYPE, self.kind), (header::CONTENT_ENCODING, "gzip")], zipped.clone()).into_response()
-    }
-}
-
-/// Whether an item of a list in a header is what is looked for.
-fn listed(request: &HeaderMap, name: &HeaderName, is: impl Fn(&str) -> bool) -> bool {
-    let values = request.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|list| list.split(',')).any(|item| is(item.trim()))
-}
-
-fn accepts_gzip(item: &str) -> bool {
-    let mut parts = item.split(';').map(str::trim);
-    let refused = |weight: &str| matches!(weight, "q=0" | "q=0.0" | "q=0.00" | "q=0.000");
-    parts.next() == Some("gzip") && !parts.any(refused)
-}
-
-/// Answers by address, for a short time.
-#[derive(Debug)]
-pub struct Held {
-    answers: Mutex<HashMap<String, (Instant, Rendered)>>,
-    held_for: Duration,
-}
-
-impl Default for Held {
-    fn default() -> Self {
-        Self::lasting(HELD_FOR)
-    }
-}
-
-impl Held {
-    /// Holds each answer for so long.
-    #[must_use]
-    pub fn lasting(held_for: Duration) -> Self {
-        Self { answers: Mutex::default(), held_for }
-    }
-
-    /// The answer for an address, if there is one that is fresh.
-    #[must_use]
-    pub fn get(&self, address: &str) -> Option<Rendered> {
-        let answers = self.lock();
-        answers.get(address).filter(|(made, _)| made.elapsed() < self.held_for).map(|(_, held)| held.clone())
-    }
-
-    /// Holds an answer, if there is room.
-    pub fn put(&self, address: &str, made: &Rendered) {
-        let mut answers = self.lock();
-        answers.retain(|_, (made, _)| made.elapsed() < self.held_for);
-        let bytes: usize = answers.values().map(|(_, held)| held.content.body.len()).sum();
-        if bytes + made.content.body.len() <= HELD_BYTES_MAX {
-            answers.insert(address.to_owned(), (Instant::now(), made.clone()));
-        }
-    }
-
-    /// The answer for an address, made if there is none that is fresh.
-    pub fn get_or(&self, address: &str, make: impl FnOnce() -> Rendered) -> Rendered {
-        match self.get_or_try(address, || Ok::<_, std::convert::Infallible>(make())) {
-            Ok(rendered) => rendered,
-            Err(never) => match never {},
-        }
-    }
-
-    /// The same where it may not be possible.
-    ///
-    /// # Errors
-    /// What `make` says; it is not held.
-    pub fn get_or_try<E>(&self, address: &str, make: impl FnOnce() -> Result<Rendered, E>) -> Result<Rendered, E> {
-        if let Some(held) = self.get(address) {
-            return Ok(held);
-        }
-        let made = make()?;
-        self.put(address, &made);
-        Ok(made)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, (Instant, Rendered)>> {
-        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -71,7 +71,7 @@ fn sources(a: &About) -> Markup {
         @if a.context.open_government_data { dt { "Names and volumes" } dd { (ATTRIBUTION) } }
         @if a.context.simulated { dt { "Simulated" } dd { "The events behind these figures are made by a simulator at the published yearly volumes. They show how the platform works, not what government did." } }
         dt { "Kept" } dd { "Minutes for " (format::count(a.minutes_kept_days.into(), "day")) ", hours for 13 months, days for ever." }
-        dt { "For machines" } dd { a href="/api/v1/overview" { "/api/v1/overview" } ", " a href="/api/v1/services" { "/api/v1/services" } ", " a href="/api/v1/books" { "/api/v1/books" } " and, live, a WebSocket at /live." }
+        dt { "For machines" } dd { a href="/api/v1/overview" { "/api/v1/overview" } ", " a href="/api/v1/services" { "/api/v1/services" } ", " a href="/api/v1/books" { "/api/v1/books" } " and, live, a WebSocket at /live. All of it is described at " a href="/api/v1/openapi.json" { "/api/v1/openapi.json" } " (OpenAPI 3.1)." }
     }
 }
 

@@ -1,14 +1,17 @@
 //! What an address asks for: its parameters, each checked once, with the field and the rule where one is broken.
 //!
 //! Invariant: every parameter is one of a closed list, an id, or text of bounded length; given twice it is refused; empty
-//! is absent, as a form without script sends it. Parameters that nobody reads are left alone.
+//! is absent, as a form without script sends it. Parameters that nobody reads are left alone. What reads an address also
+//! describes it: [`parameters`] is the list of what was looked for, so a description cannot say anything else.
 
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A rule that a field breaks.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Broken {
     /// Name of the parameter.
     pub field: &'static str,
@@ -24,22 +27,67 @@ impl Broken {
     }
 }
 
+/// A parameter that an address may have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parameter {
+    /// Its name.
+    pub name: &'static str,
+    /// What it must be.
+    pub rule: Rule,
+}
+
+/// What a parameter must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rule {
+    /// Text of at most so many characters.
+    Text(usize),
+    /// One of these words.
+    Choice(Vec<String>),
+    /// An id: a slug.
+    Slug,
+    /// A whole number within bounds; the usual one.
+    Number(RangeInclusive<usize>, usize),
+    /// What a sentence says: "is …".
+    Said(&'static str),
+}
+
+/// What an address asks for, as `read` reads it.
+///
+/// # Errors
+/// The broken rules in the order in which the fields were read.
+pub fn parse<T>(pairs: &[(String, String)], read: impl FnOnce(&mut Asked<'_>) -> T) -> Result<T, Vec<Broken>> {
+    let mut asked = Asked { pairs, broken: Vec::new(), looked_for: None };
+    let value = read(&mut asked);
+    if asked.broken.is_empty() { Ok(value) } else { Err(asked.broken) }
+}
+
+/// The parameters that `read` looks for, each once.
+#[must_use]
+pub fn parameters<T>(read: impl FnOnce(&mut Asked<'_>) -> T) -> Vec<Parameter> {
+    let mut asked = Asked { pairs: &[], broken: Vec::new(), looked_for: Some(Vec::new()) };
+    read(&mut asked);
+    asked.looked_for.unwrap_or_default()
+}
+
 /// The parameters of an address, read one after the other.
 #[derive(Debug)]
 pub struct Asked<'a> {
     pairs: &'a [(String, String)],
     broken: Vec<Broken>,
+    looked_for: Option<Vec<Parameter>>,
 }
 
 impl<'a> Asked<'a> {
-    /// Parameters as they came.
-    #[must_use]
-    pub fn new(pairs: &'a [(String, String)]) -> Self {
-        Self { pairs, broken: Vec::new() }
+    fn look_for(&mut self, name: &'static str, rule: impl FnOnce() -> Rule) {
+        if let Some(all) = &mut self.looked_for
+            && !all.iter().any(|one| one.name == name)
+        {
+            all.push(Parameter { name, rule: rule() });
+        }
     }
 
     /// A parameter that is given at most once; `None` if it is absent or empty.
-    pub fn one(&mut self, field: &'static str) -> Option<&'a str> {
+    fn one(&mut self, field: &'static str) -> Option<&'a str> {
         let mut values = self.pairs.iter().filter(|(name, _)| name == field).map(|(_, value)| value.trim());
         let value = values.next();
         if values.next().is_some() {
@@ -48,8 +96,24 @@ impl<'a> Asked<'a> {
         value.filter(|value| !value.is_empty())
     }
 
+    /// What `read` makes of a text, where the rule is a sentence; `None` if it is absent, empty or breaks the rule.
+    pub fn said<T>(
+        &mut self,
+        field: &'static str,
+        rule: &'static str,
+        read: impl FnOnce(&'a str) -> Option<T>,
+    ) -> Option<T> {
+        self.look_for(field, || Rule::Said(rule));
+        let value = read(self.one(field)?);
+        if value.is_none() {
+            self.refuse(field, rule);
+        }
+        value
+    }
+
     /// Text of at most so many characters.
     pub fn text(&mut self, field: &'static str, most: usize) -> String {
+        self.look_for(field, || Rule::Text(most));
         let text = self.one(field).unwrap_or_default();
         if text.chars().count() > most {
             self.refuse(field, format!("is at most {most} characters"));
@@ -60,6 +124,7 @@ impl<'a> Asked<'a> {
 
     /// One of the given words, or the usual one.
     pub fn choice<T: Copy>(&mut self, field: &'static str, choices: &[(&str, T)], usual: T) -> T {
+        self.look_for(field, || Rule::Choice(choices.iter().map(|(name, _)| (*name).to_owned()).collect()));
         let Some(word) = self.one(field) else { return usual };
         match choices.iter().find(|(name, _)| *name == word) {
             Some((_, value)) => *value,
@@ -73,6 +138,7 @@ impl<'a> Asked<'a> {
 
     /// The id of a department, agency or service: a slug.
     pub fn slug(&mut self, field: &'static str) -> Option<String> {
+        self.look_for(field, || Rule::Slug);
         let id = self.one(field)?;
         if is_slug(id) {
             return Some(id.to_owned());
@@ -82,7 +148,8 @@ impl<'a> Asked<'a> {
     }
 
     /// A whole number within bounds, or the usual one.
-    pub fn number(&mut self, field: &'static str, bounds: std::ops::RangeInclusive<usize>, usual: usize) -> usize {
+    pub fn number(&mut self, field: &'static str, bounds: RangeInclusive<usize>, usual: usize) -> usize {
+        self.look_for(field, || Rule::Number(bounds.clone(), usual));
         let Some(text) = self.one(field) else { return usual };
         match text.parse() {
             Ok(n) if bounds.contains(&n) => n,
@@ -102,14 +169,6 @@ impl<'a> Asked<'a> {
     /// Notes a broken rule.
     pub fn refuse(&mut self, field: &'static str, rule: impl Into<Cow<'static, str>>) {
         self.broken.push(Broken::new(field, rule));
-    }
-
-    /// What was asked, if every rule was kept.
-    ///
-    /// # Errors
-    /// The broken rules in the order in which the fields were read.
-    pub fn done<T>(self, value: T) -> Result<T, Vec<Broken>> {
-        if self.broken.is_empty() { Ok(value) } else { Err(self.broken) }
     }
 }
 
@@ -157,24 +216,26 @@ mod tests {
             ("order", "asc"),
             ("order", "desc"),
         ]);
-        let mut asked = Asked::new(&given);
-        assert_eq!(asked.choice("sort", &[("name", 1), ("cost", 2)], 1), 1);
-        asked.text("q", 100);
-        asked.number("limit", 1..=1_000, 100);
-        asked.slug("department");
-        asked.one("order");
-        let broken = asked.done(()).unwrap_err();
+        let read = |asked: &mut Asked<'_>| {
+            assert_eq!(asked.choice("sort", &[("name", 1), ("cost", 2)], 1), 1);
+            asked.text("q", 100);
+            asked.number("limit", 1..=1_000, 100);
+            asked.slug("department");
+            asked.said("order", "is a word", |word| Some(word.to_owned()));
+        };
+        let broken = parse(&given, read).unwrap_err();
         let fields: Vec<_> = broken.iter().map(|broken| broken.field).collect();
         assert_eq!(fields, ["sort", "q", "limit", "department", "order"]);
         assert_eq!(broken[0].rule, "is one of name, cost");
+        let described: Vec<_> = parameters(read).into_iter().map(|one| one.name).collect();
+        assert_eq!(described, fields, "what is read is described");
     }
 
     #[test]
     fn empty_is_absent() {
         let given = pairs(&[("q", "  "), ("limit", "")]);
-        let mut asked = Asked::new(&given);
-        assert_eq!((asked.text("q", 10), asked.number("limit", 1..=9, 4), asked.one("none")), (String::new(), 4, None));
-        assert!(asked.done(()).is_ok());
+        let read = parse(&given, |asked| (asked.text("q", 10), asked.number("limit", 1..=9, 4), asked.slug("none")));
+        assert_eq!(read, Ok((String::new(), 4, None)));
     }
 
     #[test]

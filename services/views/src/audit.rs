@@ -9,7 +9,7 @@ mod words;
 use domain::audit::Standing;
 use maud::{Markup, html};
 
-pub use receipt::{receipt_page, refused};
+pub use receipt::receipt_page;
 use words::{boot_state, difference, meanings, standing};
 
 use crate::csv::Csv;

@@ -12,7 +12,7 @@ use crate::chart::{HEIGHT, Periods, Strand, Unit, long_word};
 use crate::csv::{self, Csv};
 use crate::figures::{Compare, CompareLine, Warning};
 use crate::layout::{Frame, REFRESH_S, page as frame};
-use crate::parts::{foot_with, icon};
+use crate::parts::{foot, icon};
 use crate::service::spanbar::{in_words, spanbar};
 use crate::{clock, format};
 
@@ -204,7 +204,7 @@ fn chart(c: &Compare) -> Markup {
                     span class=(format!("sw1 b{}", strand.colour)) {} @if line.is_department { (line.name) } @else { a href=(format!("/services/{}", line.id)) { (line.name) } }
                     @if let Some(x) = strand.values.iter().rev().skip(usize::from(c.open)).find_map(|x| *x) { " " b { (chart.unit.text(x)) } }
                 } } }
-                (foot_with(Some(&table), &c.asked.address(API), Some(&c.asked.address_with(API, &[("format", "csv")])), &html! { b { (kind) } @if c.open { "; the hollow " (c.asked.span.period.name()) " is still open" } }))
+                (foot(Some(&table), &c.asked.address(API), &c.asked.address_with(API, &[("format", "csv")]), &html! { b { (kind) } @if c.open { "; the hollow " (c.asked.span.period.name()) " is still open" } }))
             }
         }
     }
@@ -265,7 +265,7 @@ fn small(c: &Compare, i: usize, line: &CompareLine) -> Markup {
                 (None, _) => { "nothing counted" }
             } }
             div.chart { svg height=(HEIGHT) role="img" tabindex="0" aria-label=(format!("{}, now and before; the figures are in the table below", line.name)) data-hover=(id) data-n=(recent.starts_s.len()) { (PreEscaped(chart.lines())) } }
-            (foot_with(Some(&table), &c.asked.address(API), None, &html! { b { "Counted" } }))
+            (foot(Some(&table), &c.asked.address(API), &c.asked.address_with(API, &[("format", "csv"), ("table", "recent")]), &html! { b { "Counted" } }))
         }
     }
 }

@@ -14,9 +14,11 @@ mod pages;
 mod series;
 
 use domain::time::{Day, MINUTE_MS};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use compare::{Compare, CompareAsked, CompareLine, Recent, Warning};
+pub(crate) use day_text::Date;
 pub use explorer::{
     AgencyPage, AgencyRef, BodyStated, Change, ExplorerDepartment, ExplorerHome, ExplorerList, ExplorerMap,
     ExplorerService, OwnerPeriod, Period, ServiceStated, StatedFigures, StatedMetric, StatedSums, StatedValue,
@@ -36,12 +38,13 @@ pub use series::{Kind, Point, Series};
 pub const HOUR_MINUTES: usize = 61;
 
 /// What every page says about itself: when it was made, how fresh its figures are, what kind of data it shows.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Context {
     /// When the figures were read, by the gateway's clock.
     pub now_ms: i64,
     /// The London date that "today" means.
     #[serde(with = "day_text")]
+    #[schemars(with = "Date")]
     pub today: Day,
     /// How fresh the figures are.
     pub freshness: Freshness,
@@ -81,7 +84,7 @@ impl Context {
 }
 
 /// Whether the gateway has all it needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// The figures are the latest there are.
@@ -93,7 +96,7 @@ pub enum State {
 }
 
 /// Whether what senders sent has been counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PipelineState {
     /// Counted as it comes.
@@ -105,7 +108,7 @@ pub enum PipelineState {
 }
 
 /// How fresh the figures are: the parts of a heartbeat frame, with names.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Freshness {
     /// Everything that the log took before this instant is in the figures.
     pub wm_ms: Option<i64>,
@@ -136,7 +139,7 @@ impl Freshness {
 }
 
 /// A service that is silent for longer than its own habit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Silent {
     /// Which.
     pub service: ServiceRef,
@@ -147,7 +150,7 @@ pub struct Silent {
 }
 
 /// A department, by its names.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DepartmentRef {
     /// Its id in addresses.
     pub id: String,
@@ -158,7 +161,7 @@ pub struct DepartmentRef {
 }
 
 /// A service, by its names.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceRef {
     /// Its id in addresses and events.
     pub id: String,
@@ -171,7 +174,7 @@ pub struct ServiceRef {
 }
 
 /// Completed transactions now. A `None` is a period in which nothing was counted.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Live {
     /// In the last full minute.
     pub last_minute: Option<u64>,
@@ -185,7 +188,7 @@ pub struct Live {
 }
 
 /// A part of a whole over several services.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Ratio {
     /// What counts.
     pub part: u64,
@@ -198,7 +201,7 @@ pub struct Ratio {
 }
 
 /// Ratings 1 to 5 over several services.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Satisfaction {
     /// How many rated.
     pub rated: u64,
@@ -211,7 +214,7 @@ pub struct Satisfaction {
 }
 
 /// The ratios of today.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Rates {
     /// Completed through digital channels, of all completed.
     pub digital: Option<Ratio>,
@@ -222,7 +225,7 @@ pub struct Rates {
 }
 
 /// What is usual at this time of this weekday.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Usual {
     /// Same weekdays of which the count is known.
     pub weeks: u32,
@@ -233,7 +236,7 @@ pub struct Usual {
 }
 
 /// The middle 80 % of the same weekdays, and their median.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UsualRange {
     /// A tenth was below.
     pub low: u64,
@@ -244,7 +247,7 @@ pub struct UsualRange {
 }
 
 /// Where every received event has gone. The books balance when `difference` is 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Books {
     /// When the books were read.
     pub as_of_ms: i64,

@@ -9,7 +9,7 @@ mod tables;
 
 use maud::{Markup, PreEscaped, html};
 
-pub use history::{history_csv, history_page, refused};
+pub use history::{history_csv, history_page};
 pub use tables::{Table, csv};
 
 use crate::chart;

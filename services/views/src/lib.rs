@@ -13,6 +13,7 @@ pub mod chart;
 pub mod clock;
 pub mod compare;
 pub mod csv;
+pub mod downloads;
 pub mod errors;
 pub mod explorer;
 pub mod figures;

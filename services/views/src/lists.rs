@@ -46,7 +46,7 @@ pub fn department_page(d: &DepartmentPage) -> String {
                 @if d.services.is_empty() { p { "This department has no service in the catalogue." } }
                 @else { (services_table(&d.services, &d.context, Columns::Department)) }
             }
-            (foot(None, "/api/v1/services", &html! { b { "Counted" } ", today provisional. Order and state as of " span data-part="island-age" { (clock::hm(d.context.edge_ms())) } }))
+            (foot(None, &format!("/api/v1/departments/{}", d.department.id), &format!("/api/v1/services?department={}&format=csv", d.department.id), &html! { b { "Counted" } ", today provisional. Order and state as of " span data-part="island-age" { (clock::hm(d.context.edge_ms())) } }))
         }
     };
     frame(
@@ -94,7 +94,8 @@ fn minutes(d: &DepartmentPage) -> Markup {
                 svg height="300" role="img" aria-label="Transactions by minute, the last 60 minutes; the figures are in the table below"
                     data-chart="minutes" data-parts=(config) { (PreEscaped(minute_columns(&chart))) }
             }
-            (foot(Some(&html! { div data-island="minutes-table" { (minutes_table(&chart)) } }), "/api/v1/services",
+            (foot(Some(&html! { div data-island="minutes-table" { (minutes_table(&chart)) } }), &format!("/api/v1/departments/{}", d.department.id),
+                "/api/v1/overview?format=csv&table=minutes",
                 &html! { b { "Counted" } "; the hatched minute is still open" }))
         }
     }

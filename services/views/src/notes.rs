@@ -3,13 +3,14 @@
 //! Invariant: what people wrote is text, never markup. A token that was typed is never shown again.
 
 use maud::{Markup, html};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::figures::{Context, ServiceRef};
 use crate::layout::{Frame, REFRESH_S, page as frame};
 
 /// The notes of a service.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Notes {
     /// When, how fresh, what kind.
     #[serde(skip)]
@@ -23,7 +24,7 @@ pub struct Notes {
 }
 
 /// A note with its history.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Note {
     /// The sender's id.
     pub id: String,
@@ -37,7 +38,7 @@ pub struct Note {
 }
 
 /// One version of a note.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Version {
     /// First day, such as `2026-11-24`.
     pub day: String,

@@ -131,7 +131,7 @@ fn minutes(o: &Overview) -> Markup {
                         b { (part.values.iter().rev().nth(1).copied().flatten().map_or_else(|| "none".to_owned(), format::exact)) } }
                 }
             }
-            (foot(Some(&html! { div data-island="minutes-table" { (minutes_table(&chart)) } }), API,
+            (foot(Some(&html! { div data-island="minutes-table" { (minutes_table(&chart)) } }), API, &table("minutes"),
                 &html! { b { "Counted" } ", a column a minute; the hatched one is still open" }))
         }
     }
@@ -208,6 +208,11 @@ fn books_odd(books: &Books) -> Markup {
     }
 }
 
+/// The address of a table as CSV.
+fn table(name: &str) -> String {
+    format!("{API}?format=csv&table={name}")
+}
+
 fn departments(o: &Overview) -> Markup {
     let at = clock::hm(o.context.edge_ms());
     let total = o.total.today;
@@ -231,7 +236,7 @@ fn departments(o: &Overview) -> Markup {
                     } }
                 }
             }
-            (foot(None, API, &html! { b { "Counted" } ", today provisional. Order and services as of " span data-part="island-age" { (at) } }))
+            (foot(None, API, &table("departments"), &html! { b { "Counted" } ", today provisional. Order and services as of " span data-part="island-age" { (at) } }))
         }
     }
 }
@@ -266,7 +271,7 @@ fn busiest(o: &Overview) -> Markup {
                 @if o.services.is_empty() { p { span.miss data-m="none" { "no events in the last full minute" } } }
                 @else { (services_table(&o.services, &o.context, Columns::Busiest)) }
             }
-            (foot(None, API, &html! { b { "Counted" } ", today provisional" }))
+            (foot(None, API, &table("services"), &html! { b { "Counted" } ", today provisional" }))
         }
     }
 }

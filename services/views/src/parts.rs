@@ -173,19 +173,14 @@ pub fn spark_inside(minutes: &[Option<u64>], width: u32) -> String {
     }
 }
 
-/// The foot of a chart or table: its table, its data, its kind and age.
-pub(crate) fn foot(table: Option<&Markup>, json: &str, kind: &Markup) -> Markup {
-    foot_with(table, json, None, kind)
-}
-
-/// The same with the data as CSV too.
-pub(crate) fn foot_with(table: Option<&Markup>, json: &str, csv: Option<&str>, kind: &Markup) -> Markup {
+/// The foot of a chart or table: its table, its data as CSV and JSON, its kind and age.
+pub(crate) fn foot(table: Option<&Markup>, json: &str, csv: &str, kind: &Markup) -> Markup {
     html! {
         div.cfoot {
             @if let Some(table) = table {
                 details { summary { "View as table" } div.scroll tabindex="0" { (table) } }
             }
-            @if let Some(csv) = csv { a href=(csv) { "CSV" } }
+            a href=(csv) { "CSV" }
             a href=(json) { "JSON" }
             span.kind { (kind) }
         }

@@ -137,7 +137,7 @@ fn minutes(s: &ServicePage) -> Markup {
                 svg height="300" role="img" aria-label="Transactions by minute, the last 60 minutes; the figures are in the table below"
                     data-chart="minutes" data-parts=(config) { (PreEscaped(minute_columns(&chart))) }
             }
-            (foot(Some(&html! { div data-island="minutes-table" { (minutes_table(&chart)) } }), &api(s),
+            (foot(Some(&html! { div data-island="minutes-table" { (minutes_table(&chart)) } }), &api(s), &format!("{}/series?span=3h&format=csv", api(s)),
                 &html! { b { "Counted" } "; the hatched minute is still open" }))
         }
     }

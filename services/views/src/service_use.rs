@@ -18,6 +18,11 @@ pub(crate) fn took_channels(s: &ServicePage) -> Option<u64> {
     (!s.channels.is_empty()).then_some(digital)
 }
 
+/// The counts of today as CSV.
+fn today_csv(s: &ServicePage) -> String {
+    format!("{}/series?from={}&period=day&format=csv", api(s), s.context.today)
+}
+
 pub(crate) fn channels(s: &ServicePage) -> Markup {
     let all = s.completed.today;
     html! {
@@ -41,7 +46,7 @@ pub(crate) fn channels(s: &ServicePage) -> Markup {
                         } }
                     }
                 }
-                (foot(None, &api(s), &html! { b { "Counted" } ", today provisional" }))
+                (foot(None, &api(s), &today_csv(s), &html! { b { "Counted" } ", today provisional" }))
             }
         }
     }
@@ -72,7 +77,7 @@ pub(crate) fn completion(s: &ServicePage) -> Markup {
                         (stage("Abandoned", ("abandoned", stages.abandoned), ("abandoned", stages.abandoned), stages.started, "f-past"))
                     }
                 }
-                (foot(None, &api(s), &html! { b { "Counted" } ", today provisional" }))
+                (foot(None, &api(s), &today_csv(s), &html! { b { "Counted" } ", today provisional" }))
                 div data-island="steps" { (steps(s)) }
             }
         }
@@ -138,7 +143,7 @@ pub(crate) fn ratings(s: &ServicePage) -> Markup {
                         }
                     } }
                 }
-                (foot(None, &api(s), &html! { b { "Counted" } ", all channels that ask" }))
+                (foot(None, &api(s), &today_csv(s), &html! { b { "Counted" } ", all channels that ask" }))
             }
         }
     }

@@ -5,9 +5,10 @@
 
 use domain::calendar::{Length, months_after};
 use domain::time::{DAY_MS, Day};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::ask::{Asked, Broken, address};
+use crate::ask::{Asked, address};
 
 /// Points of one chart or answer at most.
 pub const POINTS_MAX: usize = 1_500;
@@ -23,11 +24,13 @@ pub const USUAL: [(&str, &str, Length, u32); 6] = [
     ("12m", "12 months", Length::Month, 12),
     ("24q", "24 quarters", Length::Quarter, 24),
 ];
+const INSTANT_RULE: &str =
+    "is a month such as 2026-11, a London date such as 2026-11-24, or an instant such as 2026-11-24T10:00:00Z";
 /// The span of a page that is asked for none.
 const FIRST: &str = "30d";
 
 /// How stacked parts are drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Show {
     /// As counts.
@@ -37,7 +40,7 @@ pub enum Show {
 }
 
 /// Whole periods, and how they were asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Span {
     /// The length of a period.
     pub period: Length,
@@ -57,41 +60,30 @@ pub struct Span {
 
 impl Span {
     /// From the parameters `span`, `period`, `from`, `to` and `show` of an address.
-    ///
-    /// # Errors
-    /// The fields that break a rule.
-    pub fn parse(pairs: &[(String, String)], now_ms: i64) -> Result<Self, Vec<Broken>> {
-        let mut asked = Asked::new(pairs);
+    pub fn read(asked: &mut Asked<'_>, now_ms: i64) -> Self {
         let lengths = Length::ALL.map(|length| (length.name(), Some(length)));
         let period = asked.choice("period", &lengths, None);
         let usual = asked.choice("span", &USUAL.map(|one| (one.0, Some(one))), None);
         let show = asked.choice("show", &[("number", Show::Number), ("share", Show::Share)], Show::Number);
-        let (from, to) = (asked.one("from"), asked.one("to"));
-        let mut instant = |field: &'static str, text: Option<&str>, end: bool| match text.map(|t| instant_ms(t, end)) {
-            None => None,
-            Some(Some(ms)) => Some(ms),
-            Some(None) => {
-                asked.refuse(field, "is a month such as 2026-11, a London date such as 2026-11-24, or an instant such as 2026-11-24T10:00:00Z");
-                None
-            }
-        };
-        let (from_ms, to_ms) = (instant("from", from, false), instant("to", to, true));
+        let instant = |end: bool| move |text: &str| instant_ms(text, end).map(|ms| (text.to_owned(), ms));
+        let from = asked.said("from", INSTANT_RULE, instant(false));
+        let to = asked.said("to", INSTANT_RULE, instant(true));
         if usual.is_some() && from.is_some() {
             asked.refuse("span", "is left out where `from` is given");
         }
-        if to.is_some() && from.is_none() {
+        if to.is_some() && from.is_none() && !asked.has_refused("from") {
             asked.refuse("from", "is given where `to` is");
         }
-        let text = |text: Option<&str>| text.map(str::to_owned);
-        let mut span = match from_ms {
-            Some(from_ms) => {
+        let mut span = match from {
+            Some((from, from_ms)) => {
                 if from_ms > now_ms {
                     asked.refuse("from", "is not in the future");
                 }
+                let (to, to_ms) = to.unzip();
                 // What is to come has no figures: the open period is the last one.
                 let to_ms = to_ms.unwrap_or(now_ms + 1).min(now_ms + 1).max(from_ms);
                 let period = period.unwrap_or_else(|| fitting(to_ms - from_ms));
-                Self { period, span: None, from: text(from), to: text(to), show, from_ms, to_ms }
+                Self { period, span: None, from: Some(from), to, show, from_ms, to_ms }
             }
             None => {
                 let (word, _, length, n) = usual.unwrap_or_else(|| usual_for(period));
@@ -101,8 +93,8 @@ impl Span {
                 Self { period, span, from: None, to: None, show, from_ms, to_ms: now_ms + 1 }
             }
         };
-        span.check(&mut asked);
-        asked.done(span)
+        span.check(asked);
+        span
     }
 
     /// Widens the span to whole periods and bounds their number.
@@ -220,6 +212,7 @@ fn date(text: &str) -> Option<Day> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ask;
     use proptest::prelude::*;
 
     /// 24 November 2026, 14:32 UTC.
@@ -230,7 +223,8 @@ mod tests {
     }
 
     fn parse(query: &[(&str, &str)]) -> Result<Span, Vec<&'static str>> {
-        Span::parse(&pairs(query), NOW).map_err(|broken| broken.into_iter().map(|broken| broken.field).collect())
+        ask::parse(&pairs(query), |asked| Span::read(asked, NOW))
+            .map_err(|broken| broken.into_iter().map(|broken| broken.field).collect())
     }
 
     fn dates(span: &Span) -> (String, String, usize) {
@@ -299,7 +293,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_breaks_it(field in "(span|period|from|to|show)", value in ".{0,30}", from in "[0-9T:Z+-]{0,25}") {
-            let _ = Span::parse(&pairs(&[(&field, &value), ("from", &from)]), NOW);
+            let _ = ask::parse(&pairs(&[(&field, &value), ("from", &from)]), |asked| Span::read(asked, NOW));
         }
     }
 }

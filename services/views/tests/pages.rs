@@ -36,9 +36,9 @@ fn all() -> Vec<(&'static str, String)> {
         ("overview-usual", overview::page(&usual_overview())),
         ("wall-usual", wall::page(&usual_wall())),
         ("about-the-data", about::page(&about())),
-        ("not-found", errors::not_found("service called “moon”", None)),
-        ("refused", errors::refused(&[ask::Broken::new("sort", "is one of name, cost")], Some(&context()))),
-        ("failed", errors::failed("The figures cannot be read at present.", None)),
+        ("not-found", errors::page(404, "there is no service called “<script>”", &[], &context())),
+        ("refused", errors::page(400, "x", &[ask::Broken::new("sort", "is one of name, cost")], &context())),
+        ("failed", errors::page(503, "the figures cannot be read at present", &[], &context())),
     ]
 }
 

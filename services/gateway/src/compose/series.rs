@@ -143,7 +143,7 @@ mod tests {
 
     fn span(query: &[(&str, &str)]) -> Span {
         let pairs: Vec<_> = query.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-        Span::parse(&pairs, NOW).unwrap()
+        views::ask::parse(&pairs, |asked| Span::read(asked, NOW)).unwrap()
     }
 
     #[test]

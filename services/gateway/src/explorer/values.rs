@@ -1,6 +1,7 @@
 //! Downloads: everything that was stated, everything that was revised.
 
 use domain::statement::{Figure, Length};
+use schemars::JsonSchema;
 use serde::Serialize;
 use views::explorer::{LICENCE, ValueRow, values_csv};
 use views::figures::{Period, StatedValue};
@@ -9,7 +10,7 @@ use super::service::said;
 use super::{Explorer, YEAR, period};
 
 /// One value.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Row {
     service: String,
     metric: String,
@@ -22,7 +23,7 @@ struct Row {
 }
 
 /// Values with what they are.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Values {
     kind: &'static str,
     licence: &'static str,

@@ -4,12 +4,14 @@
 
 use domain::catalogue::Catalogue;
 use domain::statement::Source;
+use schemars::JsonSchema;
 use serde::Serialize;
+use views::csv::Csv;
 
 use super::{Reading, Stated};
 
 /// An import.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Import {
     /// The sender's id.
     pub id: String,
@@ -24,7 +26,7 @@ pub struct Import {
 }
 
 /// All imports.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Imports {
     /// When they were last known to be complete, unix milliseconds; null = not read yet.
     pub as_of_ms: Option<i64>,
@@ -32,6 +34,19 @@ pub struct Imports {
     pub figures: usize,
     /// In the order of publication.
     pub imports: Vec<Import>,
+}
+
+impl Imports {
+    /// As a table.
+    #[must_use]
+    pub fn csv(&self) -> String {
+        let mut csv = Csv::new(&["id", "title", "published", "department", "visible_since"]);
+        for import in &self.imports {
+            let since = views::clock::utc(import.visible_since_ms);
+            csv.row(&[&import.id, &import.title, &import.published, &import.department, &since]);
+        }
+        csv.into_text()
+    }
 }
 
 impl Stated {

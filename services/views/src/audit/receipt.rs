@@ -112,14 +112,3 @@ fn query(text: &str) -> String {
         out
     })
 }
-
-/// The page that says why there is no answer.
-#[must_use]
-pub fn refused(words: &str, context: &Context) -> String {
-    let body = html! {
-        div.pagehead { h1 { "Audit" } p.lead { (words) } }
-        (form("", ""))
-        p { a href="/audit" { "The audit" } }
-    };
-    whole("Audit: government performance", context, &body)
-}

@@ -3,9 +3,10 @@
 //! Invariant: at most six lines, each once; the whole state is in the address.
 
 use domain::calendar::Length;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::ask::{Asked, Broken, address, is_slug};
+use crate::ask::{Asked, address, is_slug};
 use crate::figures::CompareAsked;
 use crate::span::Span;
 
@@ -13,7 +14,7 @@ use crate::span::Span;
 pub const LINES_MAX: usize = 6;
 
 /// What is compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
     /// Completed, counted.
@@ -80,7 +81,7 @@ impl Metric {
 }
 
 /// Against the first period, or as it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scale {
     /// The first period that all have is 100.
@@ -104,7 +105,7 @@ impl Scale {
 }
 
 /// What the small charts stand against.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Against {
     /// The last seven full days against the seven before.
@@ -129,13 +130,9 @@ impl Against {
 
 impl CompareAsked {
     /// From the parameters of an address.
-    ///
-    /// # Errors
-    /// The fields that break a rule.
-    pub fn parse(pairs: &[(String, String)], now_ms: i64) -> Result<Self, Vec<Broken>> {
-        let mut asked = Asked::new(pairs);
-        let services = ids(&mut asked, "services");
-        let departments = ids(&mut asked, "departments");
+    pub fn read(asked: &mut Asked<'_>, now_ms: i64) -> Self {
+        let services = ids(asked, "services");
+        let departments = ids(asked, "departments");
         if services.len() + departments.len() > LINES_MAX {
             asked.refuse("services", "and `departments` are at most 6 together");
         }
@@ -145,19 +142,11 @@ impl CompareAsked {
             if matches!(metric, Metric::Transactions | Metric::Stated) { Scale::Indexed } else { Scale::Absolute };
         let scale = asked.choice("scale", &Scale::ALL, usual);
         let against = asked.choice("against", &Against::ALL, Against::Week);
-        let span = match Span::parse(pairs, now_ms) {
-            Ok(span) if matches!(span.period, Length::Minute | Length::Hour) => {
-                asked.refuse("period", "is a day or longer");
-                None
-            }
-            Ok(span) => Some(span),
-            Err(broken) => {
-                broken.into_iter().for_each(|one| asked.refuse(one.field, one.rule));
-                None
-            }
-        };
-        let Some(span) = span else { return asked.done(()).and(Err(Vec::new())) };
-        asked.done(Self { services, departments, add, metric, scale, against, span })
+        let span = Span::read(asked, now_ms);
+        if matches!(span.period, Length::Minute | Length::Hour) && !asked.has_refused("period") {
+            asked.refuse("period", "is a day or longer");
+        }
+        Self { services, departments, add, metric, scale, against, span }
     }
 
     /// Name and value of each parameter but those of the span.
@@ -211,28 +200,33 @@ impl CompareAsked {
 
 /// Ids with commas between, each once.
 fn ids(asked: &mut Asked<'_>, field: &'static str) -> Vec<String> {
-    let mut ids: Vec<String> = Vec::new();
-    for id in asked.one(field).unwrap_or_default().split(',').filter(|id| !id.is_empty()).take(LINES_MAX + 1) {
-        if !is_slug(id) {
-            asked.refuse(field, "is ids with commas between: small letters, digits and hyphens");
-            return Vec::new();
+    let read = |text: &str| {
+        let mut ids: Vec<String> = Vec::new();
+        for id in text.split(',').filter(|id| !id.is_empty()).take(LINES_MAX + 1) {
+            if !is_slug(id) {
+                return None;
+            }
+            if !ids.iter().any(|known| known == id) {
+                ids.push(id.to_owned());
+            }
         }
-        if !ids.iter().any(|known| known == id) {
-            ids.push(id.to_owned());
-        }
-    }
-    ids
+        Some(ids)
+    };
+    let rule = "is ids with commas between: small letters, digits and hyphens";
+    asked.said(field, rule, read).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ask;
 
     const NOW: i64 = 1_795_530_720_000;
 
     fn parse(query: &[(&str, &str)]) -> Result<CompareAsked, Vec<&'static str>> {
         let pairs: Vec<_> = query.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-        CompareAsked::parse(&pairs, NOW).map_err(|broken| broken.into_iter().map(|one| one.field).collect())
+        ask::parse(&pairs, |asked| CompareAsked::read(asked, NOW))
+            .map_err(|broken| broken.into_iter().map(|one| one.field).collect())
     }
 
     #[test]

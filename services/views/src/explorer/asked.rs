@@ -4,13 +4,14 @@
 
 use domain::statement::Window;
 use domain::time::Day;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ask::{self, Broken};
 use crate::services::Order;
 
 /// Which list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum List {
     /// Departments.
@@ -20,7 +21,7 @@ pub enum List {
 }
 
 /// Under whom a figure is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Owners {
     /// Who owns the service today.
@@ -30,7 +31,7 @@ pub enum Owners {
 }
 
 /// A column to order by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Column {
     /// How well it fits what was searched for.
@@ -79,7 +80,7 @@ impl Column {
 }
 
 /// The state of a page, as its address has it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Asked {
     /// Words to search for.
     pub q: String,
@@ -129,19 +130,12 @@ const MONTH_RULE: &str = "is the last month of twelve, such as 2017-09";
 
 impl Asked {
     /// From the parameters of an address.
-    ///
-    /// # Errors
-    /// The fields that break a rule.
-    pub fn parse(pairs: &[(String, String)]) -> Result<Self, Vec<Broken>> {
-        let mut asked = ask::Asked::new(pairs);
+    pub fn read(asked: &mut ask::Asked<'_>) -> Self {
         let q = asked.text("q", 100);
         let by =
             asked.choice("by", &[("department", List::Departments), ("service", List::Services)], List::Departments);
         let owners = asked.choice("owners", &[("today", Owners::Today), ("then", Owners::Then)], Owners::Today);
-        let to = asked.one("to").map(str::to_owned);
-        if to.as_deref().is_some_and(|month| window(month).is_none()) {
-            asked.refuse("to", MONTH_RULE);
-        }
+        let to = asked.said("to", MONTH_RULE, |month| window(month).map(|_| month.to_owned()));
         let usual = if q.is_empty() { Column::Volume } else { Column::Match };
         let sort = asked.choice("sort", &Column::ALL, usual);
         let order = asked.choice(
@@ -153,7 +147,7 @@ impl Asked {
         let rest = asked.number("rest", 0..=50, 0);
         let without = asked.number("without", 0..=50, 0);
         let limit = asked.number("limit", 1..=ROWS_MAX, ROWS);
-        asked.done(Self { q, by, owners, to, sort, order, department, rest, without, limit })
+        Self { q, by, owners, to, sort, order, department, rest, without, limit }
     }
 
     /// The twelve months asked for.
@@ -219,7 +213,7 @@ mod tests {
 
     fn parse(query: &[(&str, &str)]) -> Result<Asked, Vec<Broken>> {
         let pairs: Vec<_> = query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Asked::parse(&pairs)
+        ask::parse(&pairs, Asked::read)
     }
 
     #[test]
@@ -246,7 +240,7 @@ mod tests {
                         .map(|pair| pair.split_once('=').unwrap())
                         .map(|(n, v)| (n.to_owned(), v.replace("%20", " ").replace("%26", "&")))
                         .collect();
-                    assert_eq!(Asked::parse(&pairs).unwrap(), asked, "{word}: {address}");
+                    assert_eq!(ask::parse(&pairs, Asked::read).unwrap(), asked, "{word}: {address}");
                 }
             }
         }

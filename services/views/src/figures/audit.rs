@@ -2,12 +2,13 @@
 
 use domain::audit::{BootState, Standing};
 use domain::outcome::{Group, Outcome};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Books, Context, DepartmentRef, ServiceRef};
 
 /// Records of a department, service or hour: from the acknowledgement to the outcome.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Account {
     /// Acknowledged to their senders, as the collectors' own books have it.
     pub accepted: u64,
@@ -70,7 +71,7 @@ impl Account {
 }
 
 /// What a row of the audit is of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditRow {
     /// Id in addresses; empty for records that could not be decoded.
     pub id: String,
@@ -81,7 +82,7 @@ pub struct AuditRow {
 }
 
 /// One hour of the append time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditHour {
     /// When it begins, unix seconds.
     pub from_s: i64,
@@ -90,7 +91,7 @@ pub struct AuditHour {
 }
 
 /// A service and hour whose books differ and that is judged.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditFinding {
     /// Id of the service; empty for records that could not be decoded.
     pub service: String,
@@ -105,7 +106,7 @@ pub struct AuditFinding {
 }
 
 /// Two events under one id.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ConflictFigure {
     /// Id of the service.
     pub service: String,
@@ -122,7 +123,7 @@ pub struct ConflictFigure {
 }
 
 /// One run of a collector.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BootFigure {
     /// The number that its records carry, hexadecimal.
     pub boot: String,
@@ -137,7 +138,7 @@ pub struct BootFigure {
 }
 
 /// `/audit` and `/api/v1/audit`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Audit {
     /// When, how fresh, what kind.
     #[serde(flatten)]
@@ -173,7 +174,7 @@ pub struct Audit {
 }
 
 /// A cell in which an event is counted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CountedIn {
     /// The view that shows it.
     pub table: String,
@@ -184,7 +185,7 @@ pub struct CountedIn {
 }
 
 /// One record with the id that was looked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReceiptFigure {
     /// Which log.
     pub log: String,
@@ -211,7 +212,7 @@ pub struct ReceiptFigure {
 }
 
 /// `/audit/receipt` and `/api/v1/audit/receipt`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ReceiptPage {
     /// When, how fresh, what kind.
     #[serde(flatten)]

@@ -1,6 +1,7 @@
 //! The value of `/compare`: two to six services or departments on one metric and one axis.
 
 use domain::time::Day;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Context, Counted, ServiceRef, StatedYear, day_text};
@@ -8,7 +9,7 @@ use crate::compare::{Against, Metric, Scale};
 use crate::span::Span;
 
 /// `/compare` and `/api/v1/compare`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Compare {
     /// When, how fresh, what kind.
     #[serde(flatten)]
@@ -30,7 +31,7 @@ pub struct Compare {
 }
 
 /// The state of the comparison, as its address has it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CompareAsked {
     /// Ids of services.
     pub services: Vec<String>,
@@ -49,7 +50,7 @@ pub struct CompareAsked {
 }
 
 /// One line.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CompareLine {
     /// Its id.
     pub id: String,
@@ -67,6 +68,7 @@ pub struct CompareLine {
     pub before: Option<u64>,
     /// The first date on which anything was counted.
     #[serde(with = "day_text::option")]
+    #[schemars(with = "Option<super::Date>")]
     pub counted_from: Option<Day>,
     /// The same time before: the last full week by day or 52 weeks by week, and what they stand against.
     pub recent: Recent,
@@ -75,7 +77,7 @@ pub struct CompareLine {
 }
 
 /// A recent stretch and the one it stands against, place by place.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Recent {
     /// When each place of the recent stretch begins, unix seconds.
     pub starts_s: Vec<i64>,
@@ -86,7 +88,7 @@ pub struct Recent {
 }
 
 /// What may not be compared.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "warning", rename_all = "snake_case")]
 pub enum Warning {
     /// A line was counted for a part of the span only.
@@ -95,6 +97,7 @@ pub enum Warning {
         name: String,
         /// From this date on.
         #[serde(with = "day_text")]
+        #[schemars(with = "super::Date")]
         from: Day,
     },
     /// A line has no figure for the metric at all.
@@ -110,6 +113,7 @@ pub enum Warning {
         name: String,
         /// The last day of its latest window.
         #[serde(with = "day_text")]
+        #[schemars(with = "super::Date")]
         to: Day,
     },
     /// A department holds a service beside it.

@@ -2,10 +2,26 @@
 //!
 //! Invariant: what is written is read back as the same day. It never accepts another form.
 
+use std::borrow::Cow;
+
 use domain::time::Day;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
 /// Writes a day as text.
+/// How a day is described.
+pub(crate) struct Date;
+
+impl JsonSchema for Date {
+    fn schema_name() -> Cow<'static, str> {
+        "Date".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": "date", "description": "A London date." })
+    }
+}
+
 pub(super) fn serialize<S: Serializer>(day: &Day, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(day)
 }

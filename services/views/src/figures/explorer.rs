@@ -4,26 +4,29 @@
 //! services it goes.
 
 use domain::time::Day;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Context, DepartmentRef, Live, ServiceRef, day_text};
 use crate::explorer::Asked;
 
 /// Twelve months, or another period of whole days.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Period {
     /// The first day after it. First, so that periods sort by it.
     #[serde(with = "day_text")]
+    #[schemars(with = "super::Date")]
     pub until: Day,
     /// Its first day.
     #[serde(with = "day_text")]
+    #[schemars(with = "super::Date")]
     pub from: Day,
     /// In words: `Oct 2016 to Sep 2017`.
     pub words: String,
 }
 
 /// An agency, by its names.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AgencyRef {
     /// Its id in addresses.
     pub id: String,
@@ -34,7 +37,7 @@ pub struct AgencyRef {
 }
 
 /// A stated year of a service.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StatedFigures {
     /// Which twelve months.
     pub period: Period,
@@ -57,7 +60,7 @@ pub struct StatedFigures {
 }
 
 /// By how much a figure differs from the one before.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Change {
     /// The available window before.
     pub period: Period,
@@ -70,7 +73,7 @@ pub struct Change {
 }
 
 /// A service among others.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ExplorerService {
     /// Which; its department is the owner asked for.
     pub service: ServiceRef,
@@ -89,7 +92,7 @@ pub struct ExplorerService {
 }
 
 /// Sums over services.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StatedSums {
     /// Services looked at.
     pub services: u32,
@@ -116,12 +119,13 @@ pub struct StatedSums {
 }
 
 /// A department among others.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ExplorerDepartment {
     /// Which.
     pub department: DepartmentRef,
     /// First day after its last, if it is closed.
     #[serde(with = "day_text::option")]
+    #[schemars(with = "Option<super::Date>")]
     pub closed: Option<Day>,
     /// Its services together.
     pub sums: StatedSums,
@@ -130,7 +134,7 @@ pub struct ExplorerDepartment {
 }
 
 /// A tile of a treemap.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Tile {
     /// In full.
     pub name: String,
@@ -149,7 +153,7 @@ pub struct Tile {
 }
 
 /// A treemap.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Treemap {
     /// What is shown, as a title.
     pub title: String,
@@ -162,7 +166,7 @@ pub struct Treemap {
 }
 
 /// `/explorer` and `/api/v1/explorer`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ExplorerHome {
     /// When, how fresh, what kind.
     #[serde(flatten)]
@@ -200,7 +204,7 @@ pub struct ExplorerHome {
 }
 
 /// `/explorer/all-services`, `/explorer/high-volume`, `/explorer/search` and their twins.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ExplorerList {
     /// When, how fresh, what kind.
     #[serde(flatten)]
@@ -222,7 +226,7 @@ pub struct ExplorerList {
 }
 
 /// `/explorer/treemap` and its twin.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ExplorerMap {
     /// When, how fresh, what kind.
     #[serde(flatten)]
@@ -240,7 +244,7 @@ pub struct ExplorerMap {
 }
 
 /// What a department or an agency has stated.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BodyStated {
     /// What was asked for.
     pub asked: Asked,
@@ -252,6 +256,7 @@ pub struct BodyStated {
     pub windows: Vec<Period>,
     /// First day after its last, if it is closed.
     #[serde(with = "day_text::option")]
+    #[schemars(with = "Option<super::Date>")]
     pub closed: Option<Day>,
     /// Its name, and whom its services went to.
     pub successor: Option<(String, String)>,
@@ -266,7 +271,7 @@ pub struct BodyStated {
 }
 
 /// `/agencies/{id}` and its twin.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AgencyPage {
     /// When, how fresh, what kind.
     #[serde(flatten)]
@@ -280,7 +285,7 @@ pub struct AgencyPage {
 }
 
 /// A value, or why there is none.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StatedValue {
     /// Exact decimal.
     pub value: Option<String>,
@@ -288,13 +293,14 @@ pub struct StatedValue {
     pub missing: Option<String>,
     /// The day from which it counts as published.
     #[serde(with = "day_text")]
+    #[schemars(with = "super::Date")]
     pub published: Day,
     /// Who said so.
     pub source: String,
 }
 
 /// One window of a metric.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StatedWindow {
     /// Which.
     pub period: Period,
@@ -307,7 +313,7 @@ pub struct StatedWindow {
 }
 
 /// One metric of a service.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StatedMetric {
     /// Id, such as `volume`.
     pub metric: String,
@@ -332,7 +338,7 @@ pub struct StatedMetric {
 }
 
 /// An owner of a service and its time.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OwnerPeriod {
     /// The department.
     pub department: DepartmentRef,
@@ -342,14 +348,16 @@ pub struct OwnerPeriod {
     pub also: bool,
     /// First day, if it is known.
     #[serde(with = "day_text::option")]
+    #[schemars(with = "Option<super::Date>")]
     pub from: Option<Day>,
     /// First day after; `None` = today.
     #[serde(with = "day_text::option")]
+    #[schemars(with = "Option<super::Date>")]
     pub until: Option<Day>,
 }
 
 /// The stated part of `/services/{id}`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceStated {
     /// When what was stated was read.
     pub stated_as_of_ms: Option<i64>,
@@ -365,6 +373,7 @@ pub struct ServiceStated {
     pub owners: Vec<OwnerPeriod>,
     /// First day on which it is no longer offered.
     #[serde(with = "day_text::option")]
+    #[schemars(with = "Option<super::Date>")]
     pub closed: Option<Day>,
     /// What is stated, by metric.
     pub metrics: Vec<StatedMetric>,

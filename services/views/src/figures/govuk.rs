@@ -2,12 +2,13 @@
 
 use domain::pages::PageKind;
 use domain::time::Day;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Context, day_text};
 
 /// Distinct visitors of five minutes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LinePoint {
     /// When the five minutes end, unix seconds.
     pub until_s: i64,
@@ -16,7 +17,7 @@ pub struct LinePoint {
 }
 
 /// Distinct visitors of an hour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VisitorHour {
     /// When it begins, unix seconds.
     pub from_s: i64,
@@ -29,10 +30,11 @@ pub struct VisitorHour {
 }
 
 /// Daily visitors of some days against as many a week before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Weeks {
     /// First day of the later ones.
     #[serde(with = "day_text")]
+    #[schemars(with = "super::Date")]
     pub from: Day,
     /// How many days.
     pub days: u32,
@@ -43,7 +45,7 @@ pub struct Weeks {
 }
 
 /// Views of one page.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PageViews {
     /// Its path; `None` stands for all pages that are not listed.
     pub path: Option<String>,
@@ -54,7 +56,7 @@ pub struct PageViews {
 }
 
 /// Views of one kind of content.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct KindViews {
     /// Its name.
     pub kind: String,
@@ -63,7 +65,7 @@ pub struct KindViews {
 }
 
 /// What was read in a span of time.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Top {
     /// From when on, unix seconds.
     pub from_s: i64,
@@ -78,7 +80,7 @@ pub struct Top {
 }
 
 /// A page that is read more than before.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Trend {
     /// Its path.
     pub path: String,
@@ -91,7 +93,7 @@ pub struct Trend {
 }
 
 /// `/govuk` and `/api/v1/govuk`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GovUk {
     /// When, how fresh, what kind.
     #[serde(flatten)]
@@ -129,10 +131,11 @@ pub struct GovUk {
 }
 
 /// A day of one page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PageDay {
     /// Which.
     #[serde(with = "day_text")]
+    #[schemars(with = "super::Date")]
     pub day: Day,
     /// Times shown.
     pub views: u64,
@@ -141,7 +144,7 @@ pub struct PageDay {
 }
 
 /// `/govuk/pages?path=` and `/api/v1/govuk/pages?path=`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PageHistory {
     /// When, how fresh, what kind.
     #[serde(flatten)]

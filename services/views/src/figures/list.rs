@@ -2,13 +2,14 @@
 
 use domain::time::Day;
 use domain::usual::Side;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Context, Ratio, ServiceRef, day_text};
 use crate::services::{Order, Sort, Window};
 
 /// `/services` and `/api/v1/services`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceList {
     /// When, how fresh, what kind.
     #[serde(flatten)]
@@ -36,7 +37,7 @@ pub struct ServiceList {
 }
 
 /// The state of the list, as its address has it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ListAsked {
     /// Words in names; empty for all.
     pub q: String,
@@ -57,21 +58,24 @@ pub struct ListAsked {
 }
 
 /// Dates from the first to the last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WindowDays {
     /// The first.
     #[serde(with = "day_text")]
+    #[schemars(with = "super::Date")]
     pub from: Day,
     /// The last.
     #[serde(with = "day_text")]
+    #[schemars(with = "super::Date")]
     pub to: Day,
     /// The first that anything was counted on at all, if that is later than `from`.
     #[serde(with = "super::day_text::option")]
+    #[schemars(with = "Option<super::Date>")]
     pub counted_from: Option<Day>,
 }
 
 /// Something to choose in a filter.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Choice {
     /// Its id in the address.
     pub id: String,
@@ -80,7 +84,7 @@ pub struct Choice {
 }
 
 /// Counted in the window. A `None` is a figure of which nothing was ever counted in it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Counted {
     /// Transactions.
     pub completed: Option<u64>,
@@ -97,10 +101,11 @@ pub struct Counted {
 }
 
 /// What the department states for twelve months.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StatedYear {
     /// The first day after the twelve months.
     #[serde(with = "day_text")]
+    #[schemars(with = "super::Date")]
     pub until: Day,
     /// Transactions.
     pub volume: Option<u64>,
@@ -117,7 +122,7 @@ pub struct StatedYear {
 }
 
 /// A service in the list.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ListRow {
     /// Which.
     pub service: ServiceRef,
@@ -134,7 +139,7 @@ pub struct ListRow {
 }
 
 /// A sum over the services that have the figure.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SumOf {
     /// The sum.
     pub value: f64,
@@ -145,7 +150,7 @@ pub struct SumOf {
 }
 
 /// Figures over all services found, each with how many of them have it.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Totals {
     /// Counted transactions.
     pub transactions: Option<SumOf>,
@@ -162,7 +167,7 @@ pub struct Totals {
 }
 
 /// Why a service needs attention.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "concern", rename_all = "snake_case")]
 pub enum Concern {
     /// Nothing for longer than its habit.
@@ -200,12 +205,13 @@ pub enum Concern {
     Late {
         /// The last day of the latest that came; `None` if none ever did.
         #[serde(with = "super::day_text::option")]
+        #[schemars(with = "Option<super::Date>")]
         since: Option<Day>,
     },
 }
 
 /// A service that needs attention.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Attention {
     /// Which.
     pub service: ServiceRef,

@@ -2,6 +2,7 @@
 
 use domain::time::Day;
 use domain::vocabulary::{Channel, Reason};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -10,7 +11,7 @@ use super::{
 };
 
 /// `/` and `/api/v1/overview`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Overview {
     /// When, how fresh, what kind.
     #[serde(flatten)]
@@ -34,7 +35,7 @@ pub struct Overview {
 }
 
 /// A department among others.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DepartmentRow {
     /// Which.
     pub department: DepartmentRef,
@@ -49,7 +50,7 @@ pub struct DepartmentRow {
 }
 
 /// A service among others.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceRow {
     /// Which.
     pub service: ServiceRef,
@@ -60,7 +61,7 @@ pub struct ServiceRow {
 }
 
 /// `/departments/{id}` and its twin.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DepartmentPage {
     /// When, how fresh, what kind.
     #[serde(flatten)]
@@ -78,7 +79,7 @@ pub struct DepartmentPage {
 }
 
 /// `/services/{id}` and `/api/v1/services/{id}`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ServicePage {
     /// When, how fresh, what kind.
     #[serde(flatten)]
@@ -124,7 +125,7 @@ pub struct ServicePage {
 }
 
 /// What the catalogue knows of a service.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceFacts {
     /// Its names.
     #[serde(flatten)]
@@ -142,33 +143,37 @@ pub struct ServiceFacts {
 }
 
 /// A volume that a department has stated for twelve months.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Yearly {
     /// Transactions.
     pub volume: u64,
     /// The day after the last of the twelve months.
     #[serde(with = "day_text")]
+    #[schemars(with = "super::Date")]
     pub until: Day,
 }
 
 /// The hours of one day.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DaySeries {
     /// Which.
     #[serde(with = "day_text")]
+    #[schemars(with = "super::Date")]
     pub day: Day,
     /// Its hours in order.
     pub hours: Vec<HourFigure>,
 }
 
 /// What was stated about one window.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StatedPoint {
     /// The first day.
     #[serde(with = "day_text")]
+    #[schemars(with = "super::Date")]
     pub from: Day,
     /// The first day after.
     #[serde(with = "day_text")]
+    #[schemars(with = "super::Date")]
     pub until: Day,
     /// The figure; `None` = missing.
     pub value: Option<f64>,
@@ -179,13 +184,15 @@ pub struct StatedPoint {
 }
 
 /// Stated and counted for the same days.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BesideFigure {
     /// The first day.
     #[serde(with = "day_text")]
+    #[schemars(with = "super::Date")]
     pub from: Day,
     /// The first day after.
     #[serde(with = "day_text")]
+    #[schemars(with = "super::Date")]
     pub until: Day,
     /// Transactions as stated.
     pub stated: u64,
@@ -194,15 +201,17 @@ pub struct BesideFigure {
 }
 
 /// A note of a department on its service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NoteFigure {
     /// Its number on this page.
     pub number: usize,
     /// The day it speaks of.
     #[serde(with = "day_text")]
+    #[schemars(with = "super::Date")]
     pub day: Day,
     /// The last day, if it speaks of several; otherwise the same.
     #[serde(with = "day_text")]
+    #[schemars(with = "super::Date")]
     pub last_day: Day,
     /// `release`, `outage`, `deadline` or `other`.
     pub kind: String,
@@ -219,7 +228,7 @@ pub struct NoteFigure {
 }
 
 /// What a note said before.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EarlierNote {
     /// What it said.
     pub text: String,
@@ -230,7 +239,7 @@ pub struct EarlierNote {
 }
 
 /// What is usual on a day like today.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UsualDay {
     /// Days alike that were looked at.
     pub days: u32,
@@ -243,10 +252,11 @@ pub struct UsualDay {
 }
 
 /// What the calendar year is likely to come to, if its rest is like the last eight weeks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct YearProjection {
     /// The first date that is counted in it: 1 January, or when counting began.
     #[serde(with = "day_text")]
+    #[schemars(with = "super::Date")]
     pub from: Day,
     /// Counted so far.
     pub so_far: u64,
@@ -257,7 +267,7 @@ pub struct YearProjection {
 }
 
 /// Completed in one hour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HourFigure {
     /// Its begin, unix seconds.
     pub from_s: i64,
@@ -266,7 +276,7 @@ pub struct HourFigure {
 }
 
 /// How far transactions came.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Stages {
     /// Began.
     pub started: Option<u64>,
@@ -281,7 +291,7 @@ pub struct Stages {
 }
 
 /// Completed through one channel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ChannelFigure {
     /// Which.
     pub channel: Channel,
@@ -290,7 +300,7 @@ pub struct ChannelFigure {
 }
 
 /// One step on the way through a service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StepFigure {
     /// 1 to 20.
     pub step: u8,
@@ -305,7 +315,7 @@ pub struct StepFigure {
 }
 
 /// How often one reason ended a transaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReasonFigure {
     /// Which.
     pub reason: Reason,
@@ -314,7 +324,7 @@ pub struct ReasonFigure {
 }
 
 /// How long completed transactions took.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Durations {
     /// Transactions that said how long.
     pub n: u64,
@@ -327,7 +337,7 @@ pub struct Durations {
 }
 
 /// `/wall` and its twin.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Wall {
     /// When, how fresh, what kind.
     #[serde(flatten)]
@@ -341,7 +351,7 @@ pub struct Wall {
 }
 
 /// `/about-the-data`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct About {
     /// When, how fresh, what kind.
     #[serde(flatten)]

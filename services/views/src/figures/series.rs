@@ -2,13 +2,14 @@
 
 use domain::calendar::Length;
 use domain::time::Day;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ChannelFigure, Counted, Durations, ReasonFigure, StepFigure};
 use crate::span::Span;
 
 /// A series of one service.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Series {
     /// Id of the service.
     pub service: String,
@@ -22,6 +23,7 @@ pub struct Series {
     pub as_of_ms: i64,
     /// The first date on which anything of the service was counted, as far as it is known.
     #[serde(with = "super::day_text::option")]
+    #[schemars(with = "Option<super::Date>")]
     pub counted_from: Option<Day>,
     /// Periods in which something was counted, oldest first.
     pub points: Vec<Point>,
@@ -34,7 +36,7 @@ pub struct Series {
 }
 
 /// Where a figure comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Sums of events.
@@ -42,7 +44,7 @@ pub enum Kind {
 }
 
 /// One period. A `None` is a figure of which nothing was counted.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Point {
     /// Its begin: an instant, or a London date.
     pub start: String,

@@ -160,14 +160,3 @@ pub fn history_csv(h: &PageHistory) -> String {
     }
     csv.into_text()
 }
-
-/// The page that says why there is none.
-#[must_use]
-pub fn refused(words: &str, context: &Context) -> String {
-    let body = html! {
-        div.pagehead { h1 { "GOV.UK performance" } p.lead { (words) } }
-        (form(""))
-        p { a href="/govuk" { "GOV.UK performance" } }
-    };
-    whole("GOV.UK performance", context, &body)
-}

@@ -27,20 +27,16 @@ pub enum Table {
 }
 
 impl Table {
-    /// From its name in addresses.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Some(match name {
-            "line" => Self::Line,
-            "hours" => Self::Hours,
-            "top_now" => Self::TopNow,
-            "top_today" => Self::TopToday,
-            "top_week" => Self::TopWeek,
-            "types" => Self::Types,
-            "trending" => Self::Trending,
-            _ => return None,
-        })
-    }
+    /// All, with their words in addresses.
+    pub const ALL: [(&'static str, Self); 7] = [
+        ("line", Self::Line),
+        ("hours", Self::Hours),
+        ("top_now", Self::TopNow),
+        ("top_today", Self::TopToday),
+        ("top_week", Self::TopWeek),
+        ("types", Self::Types),
+        ("trending", Self::Trending),
+    ];
 }
 
 /// A table as CSV.

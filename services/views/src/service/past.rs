@@ -10,7 +10,7 @@ use maud::{Markup, PreEscaped, html};
 use super::notes;
 use crate::chart::{HEIGHT, Periods, Strand, Unit, bar};
 use crate::figures::{Point, Series, ServicePage};
-use crate::parts::foot_with;
+use crate::parts::foot;
 use crate::service_use::took;
 use crate::span::Show;
 use crate::{clock, format, words};
@@ -65,7 +65,7 @@ fn figure(s: &ServicePage, series: &Series, drawn: &Drawn<'_>) -> Markup {
                 data-hover=(format!("{}-table", drawn.id)) data-n=(n) { (PreEscaped(&drawn.svg)) }
         }
         (legend(drawn.chart))
-        (foot_with(Some(&table), &address(""), Some(&address("csv")), &html! { b { "Counted" } ", as of " (clock::hm(series.as_of_ms)) @if drawn.chart.open { "; the " @if drawn.svg.contains("hol ") { "hollow" } @else { "hatched" } " " (series.asked.period.name()) " is still open" }
+        (foot(Some(&table), &address(""), &address("csv"), &html! { b { "Counted" } ", as of " (clock::hm(series.as_of_ms)) @if drawn.chart.open { "; the " @if drawn.svg.contains("hol ") { "hollow" } @else { "hatched" } " " (series.asked.period.name()) " is still open" }
             @if let Some(start) = drawn.chart.axis_start() { ". The axis starts at " (start) } }))
     }
 }
@@ -379,7 +379,7 @@ fn failures(s: &ServicePage, series: &Series) -> Markup {
                         tbody { @for step in &ended { tr { th scope="row" { "Step " (step.step) } td.n { (some(step.failed)) } td.n { (some(step.abandoned)) } } } }
                     }
                 }
-                (foot_with(None, &address(""), Some(&address("csv")), &html! { b { "Counted" } ", as of " (clock::hm(series.as_of_ms)) }))
+                (foot(None, &address(""), &address("csv"), &html! { b { "Counted" } ", as of " (clock::hm(series.as_of_ms)) }))
             }
         }
     }

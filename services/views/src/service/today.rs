@@ -7,7 +7,7 @@ use maud::{Markup, PreEscaped, html};
 
 use crate::chart::day_columns;
 use crate::figures::{HourFigure, ServicePage, UsualDay};
-use crate::parts::foot_with;
+use crate::parts::foot;
 use crate::{clock, format};
 
 use super::api;
@@ -39,7 +39,7 @@ pub(super) fn today(s: &ServicePage) -> Markup {
                         (PreEscaped(day_columns(day, &s.hours, before, band, open_from_s)))
                     }
                 }
-                (foot_with(Some(&html! { div data-island="hours-table" { (hours_table(s, open_from_s)) } }), &api(s), Some(&hours_csv),
+                (foot(Some(&html! { div data-island="hours-table" { (hours_table(s, open_from_s)) } }), &api(s), &hours_csv,
                     &html! { b { "Counted" } "; the hatched hour is still open" }))
             }
         }

@@ -2,13 +2,14 @@
 //!
 //! Invariant: the whole state is in the address; what is usual is left out of it, so that one state has one address.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::ask::{Asked, Broken, address};
+use crate::ask::{Asked, address};
 use crate::figures::ListAsked;
 
 /// Which time the counted figures of the list are of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Window {
     /// Since London midnight, live.
@@ -56,7 +57,7 @@ impl Window {
 }
 
 /// A column to order by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Sort {
     /// Its name.
@@ -107,7 +108,7 @@ impl Sort {
 }
 
 /// Which way the rows are ordered. Those without a figure stand last both ways.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
     /// The least first.
@@ -161,11 +162,7 @@ impl Default for ListAsked {
 
 impl ListAsked {
     /// From the parameters of an address.
-    ///
-    /// # Errors
-    /// The fields that break a rule.
-    pub fn parse(pairs: &[(String, String)]) -> Result<Self, Vec<Broken>> {
-        let mut asked = Asked::new(pairs);
+    pub fn read(asked: &mut Asked<'_>) -> Self {
         let q = asked.text("q", 100);
         let department = asked.slug("department");
         let agency = asked.slug("agency");
@@ -174,7 +171,7 @@ impl ListAsked {
         let order = asked.choice("order", &Order::ALL, sort.usual_order());
         let limit = asked.number("limit", 1..=ROWS_MAX, ROWS);
         let after = asked.slug("after");
-        asked.done(Self { q, department, agency, over, sort, order, limit, after })
+        Self { q, department, agency, over, sort, order, limit, after }
     }
 
     /// The address of this state under a path.
@@ -221,9 +218,11 @@ impl ListAsked {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ask::{self, Broken};
 
     fn parse(query: &[(&str, &str)]) -> Result<ListAsked, Vec<Broken>> {
-        ListAsked::parse(&query.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect::<Vec<_>>())
+        let pairs: Vec<_> = query.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        ask::parse(&pairs, ListAsked::read)
     }
 
     #[test]

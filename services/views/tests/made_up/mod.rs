@@ -295,7 +295,8 @@ fn pairs(query: &[(&str, &str)]) -> Vec<(String, String)> {
 
 /// Thirty days, or what is asked for, with a day without a count and counting begun on the fourth.
 pub(crate) fn series(context: &Context, query: &[(&str, &str)]) -> Series {
-    let asked = views::span::Span::parse(&pairs(query), context.now_ms).expect("a span");
+    let asked =
+        views::ask::parse(&pairs(query), |asked| views::span::Span::read(asked, context.now_ms)).expect("a span");
     let starts: Vec<i64> = asked.starts().collect();
     let one = |i: usize, n: u64| {
         let channels = [(Channel::Digital, n * 6 / 10), (Channel::Phone, n * 3 / 10), (Channel::FaceToFace, n / 10)];
@@ -349,7 +350,8 @@ pub(crate) fn series(context: &Context, query: &[(&str, &str)]) -> Series {
 /// A comparison of three services and a department.
 pub(crate) fn compare(query: &[(&str, &str)]) -> Compare {
     let context = context();
-    let asked = CompareAsked::parse(&pairs(query), context.now_ms).expect("a comparison");
+    let asked =
+        views::ask::parse(&pairs(query), |asked| CompareAsked::read(asked, context.now_ms)).expect("a comparison");
     let starts: Vec<i64> = asked.span.starts().map(|ms| ms / 1_000).collect();
     let line = |i: usize| {
         let scale = [1_000, 400, 700, 90][i];

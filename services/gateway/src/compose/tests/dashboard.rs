@@ -183,7 +183,7 @@ fn the_usual_day_projects_the_whole_and_the_year_says_from_when() {
 
 fn compare(given: &Given, query: &[(&str, &str)]) -> views::figures::Compare {
     let pairs: Vec<_> = query.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-    let asked = CompareAsked::parse(&pairs, NOW).unwrap();
+    let asked = views::ask::parse(&pairs, |asked| CompareAsked::read(asked, NOW)).unwrap();
     given.with(|composer| composer.compare(&asked)).unwrap()
 }
 
@@ -210,7 +210,7 @@ fn lines_are_cut_into_the_same_periods_and_what_may_not_be_compared_is_said() {
 fn a_comparison_names_what_is_not_in_the_catalogue() {
     let given = Given::new();
     let pairs = [("services".to_owned(), "none-such".to_owned()), ("departments".to_owned(), "nor-this".to_owned())];
-    let asked = CompareAsked::parse(&pairs, NOW).unwrap();
+    let asked = views::ask::parse(&pairs, |asked| CompareAsked::read(asked, NOW)).unwrap();
     let broken = given.with(|composer| composer.compare(&asked)).unwrap_err();
     assert_eq!(broken.iter().map(|one| one.field).collect::<Vec<_>>(), ["services", "departments"]);
 }

@@ -28,7 +28,8 @@ use crate::http::{router, serve};
 use crate::hub::Hub;
 use crate::live::Door;
 use crate::metrics::Metrics;
-use crate::site::{Held, Site};
+use crate::rendered::Held;
+use crate::site::Site;
 use crate::store::Stores;
 use crate::world::World;
 use crate::writers::Writers;
@@ -79,6 +80,7 @@ impl Server {
             rules: RulesInForce { late_after_days: 7, future_minutes: 5, minutes_kept_days: 9 },
             stated,
             writing: crate::writing::Writing::new(&config.writing).expect("an address"),
+            limits: crate::limits::Limits::new(config.limits.clone()),
             held: Held::default(),
             kept: crate::kept::Kept::default(),
             auditor: crate::audit::Auditor::new(Arc::clone(&stores), rules),
