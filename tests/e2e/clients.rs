@@ -25,7 +25,7 @@ pub(crate) fn tests() -> Vec<Test> {
 }
 
 fn packages() -> Option<PathBuf> {
-    dev::fetch::python_packages(&dev::Cache::open().ok()?)
+    dev::fetch::python_packages(&dev::Cache::open().ok()?, &dev::fetch::CLIENT)
 }
 
 fn lacks_python() -> Option<String> {

@@ -5,6 +5,7 @@
 
 mod aggregator;
 mod alerts;
+mod api;
 mod audit;
 mod catalogue;
 mod clients;

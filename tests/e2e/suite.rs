@@ -65,6 +65,7 @@ pub(crate) fn all() -> Vec<Test> {
         crate::aggregator::tests,
         crate::repair::tests,
         crate::pipeline::tests,
+        crate::api::tests,
         crate::late::tests,
         crate::collector::tests,
         crate::faults::tests,

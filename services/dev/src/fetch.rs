@@ -25,7 +25,18 @@ const POM: &str = include_str!("../../../deploy/kafka/pom.xml");
 const JARS: &str = include_str!("../../../deploy/kafka/jars.sha256");
 const LIBRARIES: &str = include_str!("../../../deploy/clickhouse/library.sha512");
 const AXE: &str = include_str!("../../../deploy/axe/package.sha512");
-const PYTHON_PACKAGES: &str = include_str!("../../../deploy/clients/python/requirements.txt");
+/// Packages of Python, each with its sums.
+pub struct Packages {
+    what: &'static str,
+    requirements: &'static str,
+}
+
+/// What the Python client is run with.
+pub const CLIENT: Packages =
+    Packages { what: "Python client", requirements: include_str!("../../../deploy/clients/python/requirements.txt") };
+/// What tries the read API against its description.
+pub const SCHEMATHESIS: Packages =
+    Packages { what: "schemathesis", requirements: include_str!("../../../tests/schemathesis/requirements.txt") };
 
 /// Everything `make run` needs.
 ///
@@ -39,11 +50,13 @@ pub fn servers(cache: &Cache) -> Result<()> {
     Ok(())
 }
 
-/// Everything `make test` needs besides: the Python client's packages, axe-core and a browser. Tests that
+/// Everything `make test` needs besides: packages of Python, axe-core and a browser. Tests that
 /// need what cannot be had skip loudly, so this only says what is missing.
 pub fn tests(cache: &Cache) {
-    if let Err(error) = python(cache) {
-        eprintln!("the test of the Python client will be skipped: {error}");
+    for packages in [&CLIENT, &SCHEMATHESIS] {
+        if let Err(error) = python(cache, packages) {
+            eprintln!("the tests with {} will be skipped: {error}", packages.what);
+        }
     }
     if let Err(error) = axe(cache) {
         eprintln!("the test of accessible pages will be skipped: {error}");
@@ -152,24 +165,24 @@ pub fn axe(cache: &Cache) -> Result<PathBuf> {
     Ok(folder.join("axe.min.js"))
 }
 
-fn python_entry() -> String {
-    format!("python-{}", short_sum(PYTHON_PACKAGES.as_bytes()))
+fn python_entry(packages: &Packages) -> String {
+    format!("python-{}", short_sum(packages.requirements.as_bytes()))
 }
 
-/// The folder of the Python client's packages, if they were fetched.
+/// The folder of some packages, if they were fetched.
 #[must_use]
-pub fn python_packages(cache: &Cache) -> Option<PathBuf> {
-    cache.get(&python_entry()).map(|folder| folder.join("packages"))
+pub fn python_packages(cache: &Cache, packages: &Packages) -> Option<PathBuf> {
+    cache.get(&python_entry(packages)).map(|folder| folder.join("packages"))
 }
 
-/// The folder of the Python client's packages, fetched first if need be.
+/// The folder of some packages, fetched first if need be.
 ///
 /// # Errors
 /// No Python with venv, no network, or a sum that differs.
-pub fn python(cache: &Cache) -> Result<PathBuf> {
-    let folder = cache.place(&python_entry(), |into| {
+pub fn python(cache: &Cache, packages: &Packages) -> Result<PathBuf> {
+    let folder = cache.place(&python_entry(packages), |into| {
         let python = tools::require(tools::PYTHON)?;
-        let started = begin("Python client: fetching its packages with pip");
+        let started = begin(&format!("{}: fetching packages with pip", packages.what));
         // The packages go into a plain folder, for the PYTHONPATH: a venv would remember the
         // temporary folder's name.
         let made = tools::run(Command::new(&python).args(["-m", "venv"]).arg(into.join("venv")));
@@ -180,14 +193,14 @@ pub fn python(cache: &Cache) -> Result<PathBuf> {
             made?;
         }
         let requirements = into.join("requirements.txt");
-        fs::write(&requirements, PYTHON_PACKAGES).doing(|| "writing requirements.txt".into())?;
+        fs::write(&requirements, packages.requirements).doing(|| "writing requirements.txt".into())?;
         let mut command = Command::new(into.join("venv/bin/python"));
         command.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]);
         command.args(["--only-binary=:all:", "--target"]).arg(into.join("packages"));
         command.arg("-r").arg(&requirements);
         tools::run(&mut command)?;
         fs::remove_dir_all(into.join("venv")).doing(|| "removing the temporary venv".into())?;
-        end(started, "Python client: packages ready, every sum checked");
+        end(started, &format!("{}: packages ready, every sum checked", packages.what));
         Ok(())
     })?;
     Ok(folder.join("packages"))
