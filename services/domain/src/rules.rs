@@ -46,14 +46,22 @@ pub enum Error {
     /// Made by a newer program.
     #[error("rules of version {0} are unknown to this program, which knows up to {VERSION}")]
     UnknownVersion(u16),
+    /// Time does not go backwards.
+    #[error("F and L must not be negative: {0} and {1} ms")]
+    Negative(i64, i64),
     /// A retry could slip through.
-    #[error("window ({window_ms} ms) must exceed late + future + skew ({least_ms} ms)")]
+    #[error(
+        "W, the window of duplicates ({window_ms} ms), must exceed L + F + skew, late and future events and clocks ({least_ms} ms)"
+    )]
     WindowTooShort {
         /// As given.
         window_ms: i64,
         /// What it must exceed.
         least_ms: i64,
     },
+    /// The ids of the window are read from raw.
+    #[error("W, the window of duplicates ({0} ms), must not exceed {REACH_MS} ms: raw events may be gone by then")]
+    WindowTooLong(i64),
     /// A live event could fall out of its table.
     #[error("minute cells must be kept longer than events may be late")]
     MinutesTooShort,
@@ -71,9 +79,15 @@ impl Rules {
         if self.version == 0 || self.version > VERSION {
             return Err(Error::UnknownVersion(self.version));
         }
-        let least_ms = self.late_ms + self.future_ms + SKEW_MS;
+        if self.future_ms < 0 || self.late_ms < 0 {
+            return Err(Error::Negative(self.future_ms, self.late_ms));
+        }
+        let least_ms = self.late_ms.saturating_add(self.future_ms).saturating_add(SKEW_MS);
         if self.window_ms <= least_ms {
             return Err(Error::WindowTooShort { window_ms: self.window_ms, least_ms });
+        }
+        if self.window_ms > REACH_MS {
+            return Err(Error::WindowTooLong(self.window_ms));
         }
         if i64::from(self.keep_minute_days) * DAY_MS <= self.late_ms {
             return Err(Error::MinutesTooShort);
@@ -128,6 +142,13 @@ impl Book {
         rules.check()?;
         Ok((rules, self.sets.get(next).map_or(u64::MAX, |(from, _)| *from)))
     }
+
+    /// The longest W of all sets, in milliseconds: ids are remembered for so long, since a later set may look further
+    /// back than the one in force.
+    #[must_use]
+    pub fn longest_window_ms(&self) -> i64 {
+        self.sets.iter().map(|(_, rules)| rules.window_ms).fold(0, i64::max).min(REACH_MS)
+    }
 }
 
 #[cfg(test)]
@@ -154,6 +175,33 @@ mod tests {
         assert_eq!(rules.check(), Ok(()));
         rules.window_ms = 7 * DAY_MS + 300_000 + SKEW_MS;
         assert!(matches!(rules.check(), Err(Error::WindowTooShort { .. })));
+    }
+
+    #[test]
+    fn times_that_make_no_sense_are_refused_by_name() {
+        let said = |change: fn(&mut Rules)| {
+            let mut rules = rules();
+            change(&mut rules);
+            rules.check().expect_err("refused").to_string()
+        };
+        assert!(
+            said(|rules| rules.window_ms = 7 * DAY_MS)
+                .starts_with("W, the window of duplicates (604800000 ms), must exceed L + F + skew")
+        );
+        assert!(said(|rules| rules.window_ms = REACH_MS + 1).contains("must not exceed"));
+        assert!(said(|rules| rules.late_ms = -1).contains("must not be negative"));
+        assert!(said(|rules| rules.future_ms = -1).contains("must not be negative"));
+        assert!(said(|rules| rules.late_ms = i64::MAX).contains("must exceed"));
+    }
+
+    #[test]
+    fn ids_are_remembered_for_the_longest_window_of_all_sets() {
+        let mut later = rules();
+        later.window_ms = 10 * DAY_MS;
+        let book = Book::new(vec![(0, rules()), (100, later.clone()), (200, rules())]).expect("begins at 0");
+        assert_eq!(book.longest_window_ms(), 10 * DAY_MS);
+        later.window_ms = i64::MAX;
+        assert_eq!(Book::new(vec![(0, later)]).expect("begins at 0").longest_window_ms(), REACH_MS);
     }
 
     #[test]
