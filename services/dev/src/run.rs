@@ -35,6 +35,9 @@ use crate::{
 /// How long the services may take until they are ready: the gateway reads a day first.
 const READY: Duration = Duration::from_secs(120);
 
+/// What a service waits for is said after so long, if it is something new.
+const SAY: Duration = Duration::from_secs(5);
+
 /// Prints a line; a reader that has gone away is no reason to stop before the parent watch says so.
 pub(crate) fn say(line: &str) {
     use std::io::Write as _;
@@ -73,7 +76,7 @@ pub fn run(plan: &Plan) -> Result<()> {
         }
     }
     for service in &mut services {
-        service.wait_ready(READY)?;
+        wait(service)?;
     }
     if let Err(error) = demo::state_published(&plan.data, services[0].grpc()) {
         // The platform is of use without them, and the next start tries again.
@@ -100,6 +103,22 @@ pub fn run(plan: &Plan) -> Result<()> {
     supervisor.stop();
     say("stopped; the data is kept");
     Ok(())
+}
+
+/// Waits until a service is ready, and says what it is waiting for; time begins anew with each progress.
+fn wait(service: &mut Service) -> Result<()> {
+    let (mut said, mut since) = (String::new(), Instant::now());
+    loop {
+        let Err(why) = service.wait_ready(SAY) else { return Ok(()) };
+        let words = why.to_string();
+        if service.exit().is_some() || (words == said && since.elapsed() >= READY) {
+            return Err(why);
+        }
+        if words != said {
+            say(&format!("waiting for {}: {words}", service.name()));
+            (said, since) = (words, Instant::now());
+        }
+    }
 }
 
 /// Forgets the data of all runs.
