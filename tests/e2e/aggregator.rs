@@ -23,6 +23,7 @@ pub(crate) fn tests() -> Vec<Test> {
         Test::new("aggregator::every_record_has_its_outcome_and_its_figures", every_record_has_its_outcome),
         Test::new("aggregator::a_zombie_that_wakes_up_changes_nothing", a_zombie_changes_nothing),
         Test::new("aggregator::records_that_the_log_has_lost_are_expired", lost_records_are_expired),
+        Test::new("aggregator::ids_that_cannot_be_written_hold_it_back_and_are_not_lost", unwritten_ids_are_not_lost),
         Test::new("aggregator::the_check_itself_sees_a_wrong_cell", the_check_itself_sees_a_wrong_cell),
     ]
 }
@@ -84,6 +85,8 @@ fn killed_three_times_it_counts_exactly(shared: &Shared) {
     // Often enough that a kill hits between two of the inserts of a flush.
     stack.set("AGGREGATOR_COUNTING__FLUSH_MS", &150);
     stack.set("AGGREGATOR_COUNTING__FLUSH_ROWS_MAX", &4_000);
+    // Most ids are in files.
+    stack.set("AGGREGATOR_COUNTING__IDS_IN_MEMORY_MAX", &12_000);
     stack.provision();
     let (log, mut truth) = (stack.log(), Truth::default());
     let mut mix = Mix::new(3, "killed");
@@ -105,6 +108,8 @@ fn killed_three_times_it_counts_exactly(shared: &Shared) {
     check::exact(&truth, &stack.sql(), PATIENCE);
     // What the killed ones published is contradicted by nobody.
     expect::shown(&truth, &viewer, "overview");
+    assert!(tests::metrics::value(&aggregator, "aggregator_resident_ids").is_some_and(|ids| ids <= 12_000.0));
+    assert!(tests::metrics::value(&aggregator, "aggregator_spilled_ids").is_some_and(|ids| ids >= 40_000.0));
     assert_eq!(aggregator.stop(), "code 0");
 }
 
@@ -254,6 +259,34 @@ fn lost_records_are_expired(shared: &Shared) {
 
 fn owned(aggregator: &dev::Service) -> i64 {
     tests::metrics::value(aggregator, "aggregator_owned_partitions").unwrap_or(0.0) as i64
+}
+
+fn unwritten_ids_are_not_lost(shared: &Shared) {
+    let mut stack = Stack::new(shared, "unwritten");
+    let folder = stack.dir().join("ids");
+    let set_up = || std::fs::create_dir(&folder).expect("a folder for ids");
+    stack.set("AGGREGATOR_COUNTING__IDS_IN_MEMORY_MAX", &6_000);
+    stack.set("AGGREGATOR_COUNTING__IDS_DIR", &folder.display());
+    stack.provision();
+    set_up();
+    let mut aggregator = stack.aggregator(1);
+    std::fs::remove_dir(&folder).expect("the disk is gone");
+    let (log, mut truth) = (stack.log(), Truth::default());
+    let events = Mix::new(7, "unwritten").with_repeats(40_000, 8);
+    log.write(&events);
+    log.flush();
+    truth.take(&events);
+    until("it cannot write ids", PATIENCE, || {
+        match tests::metrics::value(&aggregator, "aggregator_spill_errors_total") {
+            Some(errors) if errors >= 3.0 => Ok(()),
+            errors => Err(format!("{errors:?} errors")),
+        }
+    });
+    let counted = stack.sql().number("SELECT sum(n) FROM {figures}.ledger");
+    assert!(counted < 20_000, "it goes on counting without room for ids: {counted}");
+    set_up();
+    check::exact(&truth, &stack.sql(), PATIENCE);
+    assert_eq!(aggregator.stop(), "code 0");
 }
 
 fn the_check_itself_sees_a_wrong_cell(shared: &Shared) {

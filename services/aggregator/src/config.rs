@@ -1,9 +1,17 @@
 //! The configuration; `config/aggregator.toml` is its reference.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use anyhow::Context as _;
 use runtime::{admin, alerts, clickhouse, kafka, telemetry, topics};
 use serde::Deserialize;
+
+use crate::ids::Folder;
+use crate::seed::{Progress, Seed};
+
+/// A partition keeps so many ids in memory at least: with fewer there would be a file for every moment.
+const IDS_MIN: usize = 500;
 
 /// The text of `config/aggregator.toml`.
 pub const DEFAULTS: &str = include_str!("../../../config/aggregator.toml");
@@ -92,6 +100,10 @@ pub struct Counting {
     pub flush_rows_max: usize,
     /// With so many records counted and not yet in the store no more are fetched.
     pub unstored_rows_max: usize,
+    /// So many ids are in memory at most, those of all partitions together; older ones are in files.
+    pub ids_in_memory_max: usize,
+    /// Where those files are; absent = the system's folder for temporary files.
+    pub ids_dir: Option<PathBuf>,
     /// The store is compared with the books this often, milliseconds.
     pub check_ms: u64,
     /// … by reading at most so many records of raw at a time.
@@ -100,10 +112,56 @@ pub struct Counting {
     pub seal_ms: u64,
 }
 
+impl Counting {
+    /// How ids are kept: each of so many partitions has an equal share of the memory.
+    ///
+    /// # Errors
+    /// A bound that is too low, or a folder that takes no files.
+    pub fn seed(&self, partitions: u16) -> anyhow::Result<Seed> {
+        let in_memory_max = self.ids_in_memory_max / usize::from(partitions);
+        anyhow::ensure!(
+            in_memory_max >= IDS_MIN,
+            "counting.ids_in_memory_max is {} and must be at least {}: {IDS_MIN} for each of {partitions} partitions",
+            self.ids_in_memory_max,
+            IDS_MIN * usize::from(partitions)
+        );
+        let path = self.ids_dir.clone().unwrap_or_else(std::env::temp_dir);
+        let folder = Folder::new(path.clone());
+        folder.open().with_context(|| format!("counting.ids_dir: {} takes no files", path.display()))?;
+        Ok(Seed { folder: Arc::new(folder), in_memory_max, progress: Progress::default() })
+    }
+}
+
 /// What is looked after, besides the books.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Alarm {
     /// With less of it free a disk of the store is nearly full, percent.
     pub disk_free_percent_min: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counting(change: impl FnOnce(&mut Counting)) -> Counting {
+        let mut config: Config = runtime::config::load("aggregator", DEFAULTS, None).expect("the defaults are whole");
+        change(&mut config.counting);
+        config.counting
+    }
+
+    #[test]
+    fn each_partition_has_its_share_of_the_ids() {
+        let seed = counting(|counting| counting.ids_in_memory_max = 12_000).seed(12).expect("it is enough");
+        assert_eq!(seed.in_memory_max, 1_000);
+    }
+
+    #[test]
+    fn a_bound_that_is_too_low_and_a_folder_that_is_not_there_are_told_by_name() {
+        let low = counting(|counting| counting.ids_in_memory_max = 5_999).seed(12).expect_err("too low");
+        assert!(low.to_string().contains("counting.ids_in_memory_max is 5999 and must be at least 6000"), "{low}");
+        let lost =
+            counting(|counting| counting.ids_dir = Some("/nowhere/at/all".into())).seed(12).expect_err("nowhere");
+        assert!(lost.to_string().contains("counting.ids_dir: /nowhere/at/all takes no files"), "{lost}");
+    }
 }

@@ -6,18 +6,20 @@
 //!   that offset is never added again: a replay, a second owner or a restart cannot change a figure;
 //! - every key at or after `resident` is in memory or has no accepted record below the next offset.
 //!
-//! It never does IO, reads a clock or waits: what it needs from the store it names, and goes on when it has it.
+//! It never reads a clock or waits: what it needs from the store it names, and goes on when it has it. Ids that do not fit
+//! into memory it reads from files that nobody else knows ([`Ids`]).
 
 use domain::cell::{CellKey, Measures, Slice};
 use domain::event::{Body, Event};
 use domain::outcome::Outcome;
 use domain::rules::{self, Book, Rules};
-use domain::source::{Log, Source, partition_of};
+use domain::source::{Log, Source};
 use hashbrown::HashMap;
 /// A cell as it is stored and published.
 pub use proto::PackedCell as Cell;
 use proto::Stamp;
 
+use crate::decide::decide;
 use crate::ids::{Ids, Seen};
 use crate::keys::{Days, Keys};
 pub use crate::ledger::Ledger;
@@ -94,6 +96,14 @@ pub enum Error {
         /// The one that came.
         found: u64,
     },
+    /// An id could not be looked up.
+    #[error("{source_name}: looking for an id: {reason}")]
+    Ids {
+        /// Which source.
+        source_name: Source,
+        /// What the file system says.
+        reason: String,
+    },
 }
 
 /// Counts one source.
@@ -159,10 +169,21 @@ impl Counter {
         self.received_at_ms
     }
 
-    /// Number of cells and of ids in memory.
+    /// Number of cells in memory.
     #[must_use]
-    pub fn sizes(&self) -> (usize, usize) {
-        (self.cells.len(), self.ids.len())
+    pub fn cells(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// The ids of the window.
+    #[must_use]
+    pub const fn ids(&self) -> &Ids {
+        &self.ids
+    }
+
+    /// The same, to move what is too much for memory into files.
+    pub const fn ids_mut(&mut self) -> &mut Ids {
+        &mut self.ids
     }
 
     /// Takes cells from the store. `asked` are keys of which those that did not come have no version yet.
@@ -186,14 +207,16 @@ impl Counter {
     /// Decides the outcome of the next record and counts it, or says what it needs and changes nothing.
     ///
     /// # Errors
-    /// A record that does not follow the last one, or rules that this program does not know.
+    /// A record that does not follow the last one, rules that this program does not know, or an id that could not be
+    /// looked up.
     pub fn apply(&mut self, record: &Record) -> Result<Step, Error> {
         if record.offset != self.next {
             return Err(Error::Gap { source_name: self.source, expected: self.next, found: record.offset });
         }
         let day = self.days.at(record);
         let rules = self.rules_at(record.offset)?;
-        let outcome = decide(self.source, rules, &self.ids, record);
+        let outcome = decide(self.source, rules, &self.ids, record)
+            .map_err(|error| Error::Ids { source_name: self.source, reason: error.to_string() })?;
         let keys = Keys::of(record, outcome, rules, day);
         let missing = self.missing(&keys);
         if !missing.is_empty() {
@@ -344,9 +367,7 @@ impl Counter {
         self.resident = self.resident.join(Resident::at(now_ms));
         let resident = self.resident;
         self.cells.retain(|key, slot| slot.dirty || slot.changed || key.index >= resident.of(key.period));
-        if let Ok((rules, _)) = self.book.at(self.next) {
-            self.ids.purge(now_ms, rules.window_ms);
-        }
+        self.ids.purge(now_ms, self.book.longest_window_ms());
     }
 }
 
@@ -361,33 +382,5 @@ fn count_view(views: &mut domain::cell::Views, risen: &mut Vec<u16>, event: &Eve
         if views.visitors.raise(register, rank) && !risen.contains(&register) {
             risen.push(register);
         }
-    }
-}
-
-/// The outcome of a record: a function of the record, of what the source has accepted before it, and of the rules.
-fn decide(source: Source, rules: &Rules, ids: &Ids, record: &Record) -> Outcome {
-    let Some((event, stamp)) = &record.content else { return Outcome::Undecodable };
-    if stamp.epoch != source.epoch {
-        return Outcome::WrongEpoch;
-    }
-    // A retraction outside the log of corrections is nothing that a collector writes.
-    if event.body == Body::Retraction {
-        return Outcome::Undecodable;
-    }
-    let spread = rules.spread(event.service);
-    if partition_of(event.service, event.id, spread, rules.partitions) != source.partition {
-        return Outcome::Misrouted;
-    }
-    let age_ms = record.appended_at_ms - event.occurred_at_ms;
-    if -age_ms > rules.future_ms {
-        return Outcome::Future;
-    }
-    if age_ms > rules.late_ms {
-        return Outcome::Late;
-    }
-    match ids.find(event.id, record.appended_at_ms, rules.window_ms) {
-        Some(seen) if seen.content == event.content => Outcome::Duplicate,
-        Some(_) => Outcome::Conflict,
-        None => Outcome::Accepted,
     }
 }

@@ -1,12 +1,26 @@
 //! Which events a source has accepted lately: the memory that finds duplicates.
 //!
-//! Invariant: it holds the accepted ids of the source at offsets below the next one, appended within the window, and
-//! nothing else. It is a cache of raw: losing it costs a read, never a count.
+//! The newest ids are in memory, up to a bound; older ones are in runs, sorted files with a filter each. It says what is to
+//! be written ([`Ids::spill`]) and takes what was ([`Ids::spilled`]); the writing itself is done by others, meanwhile or
+//! later.
+//!
+//! Invariants:
+//! - it holds the accepted ids of the source at offsets below the next one, appended within the window, and nothing else.
+//!   It is a cache of raw: losing all of it costs a read, never a count;
+//! - an id leaves memory when a run has it, so that a full disk loses none: it fills memory up to the bound, and then
+//!   [`Ids::is_full`].
+
+mod filter;
+mod run;
 
 use std::hash::{BuildHasherDefault, Hasher};
+use std::io;
+use std::sync::Arc;
 
 use domain::source::EventId;
 use hashbrown::HashMap;
+
+pub use run::{Folder, Run};
 
 /// An accepted event as the memory keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,83 +51,164 @@ impl Hasher for TakeUpper {
     }
 }
 
+type Map = HashMap<u128, Seen, BuildHasherDefault<TakeUpper>>;
+
 /// Ids of accepted events.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Ids {
-    seen: HashMap<u128, Seen, BuildHasherDefault<TakeUpper>>,
+    recent: Map,
+    /// On their way into a run.
+    leaving: Option<Arc<Map>>,
+    is_writing: bool,
+    runs: Vec<Run>,
+    /// Half of the bound: so many leave at once, while others come.
+    half: usize,
     purged_at_ms: i64,
+}
+
+/// Without a bound.
+impl Default for Ids {
+    fn default() -> Self {
+        Self::bounded(usize::MAX)
+    }
+}
+
+/// Ids that are to leave memory.
+#[derive(Debug)]
+pub struct Spill(Arc<Map>);
+
+impl Spill {
+    /// Writes them into a run: sorts them first, which takes a moment and 32 bytes each.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn write(&self, folder: &Folder) -> io::Result<Run> {
+        Run::write(&self.0, folder)
+    }
 }
 
 impl Ids {
     /// Purging takes a walk over all of it, so it is done once per this much of log time.
     const PURGE_EVERY_MS: i64 = 3_600_000;
 
-    /// What is known of an id within `window_ms` before `appended_at_ms`.
+    /// With at most so many ids in memory, as long as nothing is inserted while it is full.
     #[must_use]
-    pub fn find(&self, id: EventId, appended_at_ms: i64, window_ms: i64) -> Option<Seen> {
-        self.seen.get(&id.0).copied().filter(|seen| appended_at_ms - seen.appended_at_ms <= window_ms)
+    pub fn bounded(in_memory_max: usize) -> Self {
+        let half = (in_memory_max / 2).max(1);
+        Self { recent: Map::default(), leaving: None, is_writing: false, runs: Vec::new(), half, purged_at_ms: 0 }
+    }
+
+    /// What is known of an id within `window_ms` before `appended_at_ms`.
+    ///
+    /// # Errors
+    /// A run that cannot be read.
+    #[inline]
+    pub fn find(&self, id: EventId, appended_at_ms: i64, window_ms: i64) -> io::Result<Option<Seen>> {
+        let mut seen = self.recent.get(&id.0).copied();
+        if self.leaving.is_some() || !self.runs.is_empty() {
+            seen = later(seen, self.find_older(id.0)?);
+        }
+        Ok(seen.filter(|seen| appended_at_ms - seen.appended_at_ms <= window_ms))
+    }
+
+    fn find_older(&self, id: u128) -> io::Result<Option<Seen>> {
+        let mut latest = self.leaving.as_ref().and_then(|leaving| leaving.get(&id).copied());
+        for run in &self.runs {
+            latest = later(latest, run.find(id)?);
+        }
+        Ok(latest)
     }
 
     /// Remembers an accepted event.
     pub fn insert(&mut self, id: EventId, seen: Seen) {
-        self.seen.insert(id.0, seen);
+        self.recent.insert(id.0, seen);
     }
 
     /// Remembers an accepted event read from the store, where the order is not that of the log: the latest stays.
     pub fn load(&mut self, id: EventId, seen: Seen) {
-        let latest = self.seen.entry(id.0).or_insert(seen);
+        let latest = self.recent.entry(id.0).or_insert(seen);
         if latest.appended_at_ms < seen.appended_at_ms {
             *latest = seen;
         }
     }
 
+    /// What is to be written now, if there is anything. The outcome goes to [`Ids::spilled`].
+    pub fn spill(&mut self) -> Option<Spill> {
+        if self.is_writing {
+            return None;
+        }
+        if self.leaving.is_none() && self.recent.len() >= self.half {
+            let empty = Map::with_capacity_and_hasher(self.half, BuildHasherDefault::default());
+            self.leaving = Some(Arc::new(std::mem::replace(&mut self.recent, empty)));
+        }
+        let leaving = self.leaving.as_ref()?;
+        self.is_writing = true;
+        Some(Spill(Arc::clone(leaving)))
+    }
+
+    /// Takes the run that was written of the last spill. Without one the ids stay in memory, and the next spill is the
+    /// same again.
+    pub fn spilled(&mut self, written: Option<Run>) {
+        self.is_writing = false;
+        if let Some(run) = written {
+            self.leaving = None;
+            self.runs.push(run);
+        }
+    }
+
+    /// Whether as many ids are in memory as may be.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.in_memory() >= self.half * 2
+    }
+
+    /// Whether the next [`Ids::make_room`] writes.
+    #[must_use]
+    pub fn lacks_room(&self) -> bool {
+        self.recent.len() >= self.half
+    }
+
+    /// Writes at once what is to be written.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn make_room(&mut self, folder: &Folder) -> io::Result<()> {
+        if let Some(spill) = self.spill() {
+            let written = spill.write(folder);
+            let failed = written.as_ref().err().map(|error| io::Error::new(error.kind(), error.to_string()));
+            self.spilled(written.ok());
+            return failed.map_or(Ok(()), Err);
+        }
+        Ok(())
+    }
+
     /// Forgets what no window reaches any more; does nothing most of the time. An hour more than the window is kept,
-    /// for a broker's clock that goes back.
+    /// for a broker's clock that goes back. A run goes when its newest id does.
     pub fn purge(&mut self, now_ms: i64, window_ms: i64) {
         if now_ms - self.purged_at_ms < Self::PURGE_EVERY_MS {
             return;
         }
         self.purged_at_ms = now_ms;
         let oldest = now_ms - window_ms - Self::PURGE_EVERY_MS;
-        self.seen.retain(|_, seen| seen.appended_at_ms >= oldest);
+        self.recent.retain(|_, seen| seen.appended_at_ms >= oldest);
+        self.runs.retain(|run| run.newest_ms() >= oldest);
     }
 
-    /// How many ids are held.
+    /// How many ids are in memory, and how many in runs.
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.seen.len()
+    pub fn sizes(&self) -> (usize, usize) {
+        (self.in_memory(), self.runs.iter().map(Run::len).sum())
     }
 
-    /// Whether none is held.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.seen.is_empty()
+    fn in_memory(&self) -> usize {
+        self.recent.len() + self.leaving.as_ref().map_or(0, |leaving| leaving.len())
     }
+}
+
+/// An id is accepted again only when the window is over: the later time is the one that counts.
+fn later(one: Option<Seen>, other: Option<Seen>) -> Option<Seen> {
+    one.into_iter().chain(other).max_by_key(|seen| seen.appended_at_ms)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HOUR: i64 = 3_600_000;
-
-    #[test]
-    fn an_id_is_known_for_the_window_and_not_a_millisecond_longer() {
-        let mut ids = Ids::default();
-        ids.insert(EventId(7), Seen { appended_at_ms: 1_000, content: 9 });
-        assert!(ids.find(EventId(7), 1_000 + HOUR, HOUR).is_some());
-        assert!(ids.find(EventId(7), 1_001 + HOUR, HOUR).is_none());
-        assert!(ids.find(EventId(8), 1_000, HOUR).is_none());
-    }
-
-    #[test]
-    fn purging_never_forgets_what_a_window_still_reaches() {
-        let mut ids = Ids::default();
-        for n in 0..100_i64 {
-            ids.insert(EventId(n as u128), Seen { appended_at_ms: n * HOUR, content: 0 });
-        }
-        ids.purge(100 * HOUR, 10 * HOUR);
-        assert!((90..100).all(|n| ids.find(EventId(n as u128), 100 * HOUR, 10 * HOUR).is_some()));
-        assert_eq!(ids.len(), 11);
-    }
-}
+mod tests;

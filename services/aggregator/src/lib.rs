@@ -5,6 +5,7 @@ pub mod collectors;
 pub mod config;
 pub mod consumer;
 pub mod counter;
+mod decide;
 pub mod ids;
 mod keys;
 pub mod late;
@@ -22,6 +23,7 @@ mod resident;
 pub mod rows;
 pub mod schema;
 pub mod seal;
+pub mod seed;
 pub mod statements;
 pub mod store;
 pub mod touched;
@@ -59,6 +61,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     Listening { service: "aggregator", admin: Some(admin), ..Listening::default() }.announce();
 
     let (epoch, rules) = provision::rules(&config)?;
+    let seed = config.counting.seed(rules.partitions)?;
     let Some(store) = checked(&config, epoch, &rules, &health, &shutdown).await? else { return Ok(()) };
 
     let publisher = live::Publisher::new(&config.kafka, &config.topics.live).context("live producer")?;
@@ -94,6 +97,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
         flushes,
         done,
         stall,
+        seed,
         health,
         alerts,
         metrics,

@@ -64,6 +64,6 @@ async fn obey(arguments: Arguments) -> anyhow::Result<()> {
             }
             Ok(())
         }
-        None => aggregator::run(config, Shutdown::by_signal()?).await,
+        None => Box::pin(aggregator::run(config, Shutdown::by_signal()?)).await,
     }
 }

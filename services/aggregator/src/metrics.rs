@@ -103,6 +103,14 @@ pub struct Metrics {
     pub cells: Gauge,
     /// Ids in memory.
     pub ids: Gauge,
+    /// Ids in files.
+    pub spilled_ids: Gauge,
+    /// Ids of the window that sources read at their start; 0 when none does.
+    pub seed_ids: Gauge,
+    /// Those of them that have been read.
+    pub seed_ids_read: Gauge,
+    /// Times that ids could not be written.
+    pub spill_errors: Counter,
     /// Partitions owned.
     pub partitions: Gauge,
     /// Times the store was found to differ from the books.
@@ -144,6 +152,10 @@ impl Metrics {
             insert_errors: Counter::default(),
             cells: Gauge::default(),
             ids: Gauge::default(),
+            spilled_ids: Gauge::default(),
+            seed_ids: Gauge::default(),
+            seed_ids_read: Gauge::default(),
+            spill_errors: Counter::default(),
             partitions: Gauge::default(),
             imbalances: Counter::default(),
             repairs: Family::default(),
@@ -166,12 +178,20 @@ impl Metrics {
         registry.register("inserted_rows", "Rows written", metrics.inserted_rows.clone());
         registry.register("insert_errors", "Inserts sent again", metrics.insert_errors.clone());
         registry.register("resident_cells", "Cells in memory", metrics.cells.clone());
-        registry.register("resident_ids", "Ids in memory", metrics.ids.clone());
         registry.register("owned_partitions", "Partitions owned", metrics.partitions.clone());
+        metrics.register_ids(registry);
         metrics.register_repair(registry);
         registry.register("unreadable_books", "Not a collector's book", metrics.unreadable_books.clone());
         registry.register("sealed_days", "Days folded into the day table", metrics.sealed_days.clone());
         metrics
+    }
+
+    fn register_ids(&self, registry: &mut Registry) {
+        registry.register("resident_ids", "Ids in memory", self.ids.clone());
+        registry.register("spilled_ids", "Ids in files", self.spilled_ids.clone());
+        registry.register("seed_ids", "Ids that are being read at a start", self.seed_ids.clone());
+        registry.register("seed_ids_read", "Those of them that were read", self.seed_ids_read.clone());
+        registry.register("spill_errors", "Times that ids could not be written", self.spill_errors.clone());
     }
 
     fn register_repair(&self, registry: &mut Registry) {

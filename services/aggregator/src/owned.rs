@@ -50,8 +50,9 @@ pub enum Next {
     Continue,
     /// Read these cells, then call [`Owned::install`].
     Read(Vec<CellKey>),
-    /// The record does not follow: the partition must be taken up anew, from the store and the bounds of the log.
-    Gap,
+    /// The record does not follow, or an id could not be looked up: the partition must be taken up anew, from the store and
+    /// the bounds of the log.
+    Anew(String),
     /// The source stops here.
     Stop(String),
 }
@@ -72,10 +73,10 @@ impl Owned {
         }
     }
 
-    /// Whether so many records wait that no more should be fetched.
+    /// Whether no more should be fetched: so many records wait, or ids that find no room on the disk.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.waiting.len() >= WAITING_MAX
+        self.waiting.len() >= WAITING_MAX || self.counter.ids().is_full()
     }
 
     /// Whether no record waits.
@@ -91,7 +92,7 @@ impl Owned {
             return Next::Continue;
         }
         if fetched.record.offset > follows {
-            return Next::Gap;
+            return Next::Anew("a record is missing".into());
         }
         if !self.waiting.is_empty() {
             self.waiting.push_back(fetched);
@@ -151,7 +152,7 @@ impl Owned {
                 Next::Continue
             }
             Ok(Step::Needs(keys)) => Next::Read(keys),
-            Err(Error::Gap { .. }) => Next::Gap,
+            Err(error @ (Error::Gap { .. } | Error::Ids { .. })) => Next::Anew(error.to_string()),
             Err(error @ Error::Rules { .. }) => Next::Stop(error.to_string()),
         }
     }

@@ -6,6 +6,7 @@
 
 mod repairing;
 mod running;
+mod spilling;
 mod storing;
 mod telling;
 
@@ -33,8 +34,10 @@ use crate::metrics::{Burst, Metrics};
 use crate::owned::{Fetched, Next, Owned};
 use crate::raw::Raw;
 use crate::reader::{self, Answer, Asker};
+use crate::seed::Seed;
 use crate::writer::{Done, Flush, Stall};
 use repairing::Repairs;
+use spilling::Spilling;
 
 /// A source that cannot go on needs a person: the process ends with this.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +66,8 @@ pub struct Wiring {
     pub done: mpsc::UnboundedReceiver<Done>,
     /// Why nothing moves.
     pub stall: Stall,
+    /// How ids are kept.
+    pub seed: Seed,
     /// Health.
     pub health: Health,
     /// What a person must hear of.
@@ -103,6 +108,7 @@ struct Loop {
     burst: Burst,
     packs: u64,
     repairs: Repairs,
+    spilling: Spilling,
     is_catching_up: bool,
     is_flushing: bool,
     is_paused: bool,
@@ -126,6 +132,7 @@ pub fn run(wiring: Wiring, shutdown: &Shutdown) -> Result<(), Stopped> {
         burst: Burst::default(),
         packs: 0,
         repairs: Repairs::new(),
+        spilling: Spilling::default(),
         is_catching_up: false,
         is_flushing: false,
         is_paused: false,
@@ -147,6 +154,7 @@ pub fn run(wiring: Wiring, shutdown: &Shutdown) -> Result<(), Stopped> {
             this.flush();
         }
         this.check();
+        this.spill();
         this.hold_back();
     }
     this.finish();
@@ -160,7 +168,7 @@ impl Loop {
 
     fn asker(&self, partition: u16, assignment: u64) -> Asker {
         let (stall, answers) = (self.wiring.stall.clone(), self.answers.0.clone());
-        Asker { source: self.source(partition), assignment, stall, answers }
+        Asker { source: self.source(partition), assignment, seed: self.wiring.seed.clone(), stall, answers }
     }
 
     fn topic(&self) -> &str {
@@ -208,8 +216,8 @@ impl Loop {
                     }
                     let (book, resume) = *resume;
                     let counter = Counter::new(source, book, resume);
-                    let (cells, ids) = counter.sizes();
-                    tracing::info!(%source, start = counter.next(), cells, ids, "counting");
+                    let (cells, (ids, ids_in_files)) = (counter.cells(), counter.ids().sizes());
+                    tracing::info!(%source, start = counter.next(), cells, ids, ids_in_files, "counting");
                     let mut owned = Owned::new(counter);
                     self.position(&mut owned, bounds)?;
                     self.slots.insert(partition, Slot::Counting(assignment, Box::new(owned)));
@@ -220,6 +228,7 @@ impl Loop {
                     self.install(source, assignment, cells, &asked)?;
                 }
                 Answer::Checked(facts) => self.judge(&facts),
+                Answer::Spilled { source, assignment, written } => self.take_spilled(source, assignment, written),
                 Answer::Recounted { source, assignment, cells, stored } => {
                     self.take_recounted((source, assignment), cells, stored);
                 }
@@ -270,8 +279,8 @@ impl Loop {
                 let asker = self.asker(partition, *assignment);
                 self.wiring.tasks.spawn(reader::cells(self.wiring.store.clone(), asker, keys));
             }
-            Next::Gap => {
-                tracing::warn!(%source, "a record is missing; the partition is taken up anew");
+            Next::Anew(why) => {
+                tracing::warn!(%source, why, "the partition is taken up anew");
                 self.take_up(partition);
             }
             Next::Stop(reason) => return Err(Stopped(reason)),

@@ -15,8 +15,10 @@ use tokio::sync::oneshot;
 
 use crate::consumer::Bounds;
 use crate::counter::{Cell, Resume};
+use crate::ids::Run;
 use crate::repair::facts::{self, Scope};
 use crate::repair::{Facts, Place, again, before};
+use crate::seed::Seed;
 use crate::store;
 use crate::writer::Stall;
 use rdkafka::error::KafkaError;
@@ -48,6 +50,15 @@ pub enum Answer {
     },
     /// What the store says of some sources; empty if it did not answer.
     Checked(Vec<(Source, u64, Facts)>),
+    /// Ids that left memory, or why they could not.
+    Spilled {
+        /// Of which source.
+        source: Source,
+        /// For which assignment.
+        assignment: u64,
+        /// The file that has them now.
+        written: std::io::Result<Run>,
+    },
     /// Cells that were added up from raw.
     Recounted {
         /// Of which source.
@@ -70,6 +81,8 @@ pub struct Asker {
     pub source: Source,
     /// Number of the assignment.
     pub assignment: u64,
+    /// How the ids of the window are taken in.
+    pub seed: Seed,
     /// Where to say that the store does not answer.
     pub stall: Stall,
     /// Where the answer goes; the loop may be gone by then.
@@ -84,7 +97,7 @@ pub async fn resume(store: Store, bounds: Arc<Bounds>, asker: Asker, suspect: Op
         let read = async {
             let book = store::book(&store, source).await?;
             let now = bounds_of(&bounds, source).await?;
-            let resume = before::resume(&store, source, &book, now, suspect).await?;
+            let resume = before::resume(&store, source, &book, now, suspect, &asker.seed).await?;
             // Once more: what was read of the store may cover records that came meanwhile.
             Ok((Box::new((book, resume)), bounds_of(&bounds, source).await?))
         };
@@ -198,6 +211,7 @@ impl Error {
 
     const fn stall(&self) -> &'static str {
         match self {
+            Self::Store(store::Error::Ids(_)) => "ids cannot be written into counting.ids_dir",
             Self::Store(_) => "the store does not answer",
             Self::Kafka(_) => "the brokers do not answer",
         }

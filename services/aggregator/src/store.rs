@@ -9,15 +9,15 @@ use clickhouse::Row;
 use domain::cell::{CellKey, Counts, Dimension, Measures, Slice, Views};
 use domain::outcome::Outcome;
 use domain::rules::{Book, Rules};
-use domain::source::{EventId, Log, ServiceNumber, Source};
+use domain::source::{Log, ServiceNumber, Source};
 use domain::time::Period;
 use domain::visitors::Registers;
 use runtime::clickhouse::{Error as StoreError, Query, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::counter::{Cell, Ledger, Resident, Resume};
-use crate::ids::{Ids, Seen};
 use crate::rows;
+use crate::seed::Seed;
 
 /// Why a source cannot be taken up.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +34,9 @@ pub enum Error {
     /// Rules that cannot be read.
     #[error("{0}: its rules cannot be read: {1}")]
     BadRules(Source, serde_json::Error),
+    /// Ids that memory does not hold cannot be written.
+    #[error("writing ids into counting.ids_dir: {0}")]
+    Ids(std::io::Error),
     /// Rules that differ from the configuration.
     #[error("{0} has other rules than the configuration, and rules are immutable: {1} where {2} is configured")]
     OtherRules(Source, String, String),
@@ -46,6 +49,7 @@ impl Error {
         use crate::schema::Error as SchemaError;
         match self {
             Self::Store(error) | Self::Schema(SchemaError::Store(error)) => error.is_retryable(),
+            Self::Ids(_) => true,
             Self::Schema(_) | Self::NoRules(_) | Self::BadRules(..) | Self::OtherRules(..) => false,
         }
     }
@@ -186,18 +190,23 @@ pub(crate) fn bound(store: &Store, sql: &str, source: Source) -> Query {
 /// Everything needed to go on counting a source from `start` on, at most the end of its ledger.
 ///
 /// # Errors
-/// ClickHouse.
-pub async fn resume(store: &Store, source: Source, book: &Book, ledger: Ledger, start: u64) -> Result<Resume, Error> {
+/// ClickHouse, or ids that cannot be written.
+pub async fn resume(
+    store: &Store,
+    source: Source,
+    book: &Book,
+    (ledger, start): (Ledger, u64),
+    seed: &Seed,
+) -> Result<Resume, Error> {
     // A source without a ledger has no cell and no id that could matter: everything is decided anew from offset 0.
     if ledger.applied_end == 0 {
-        return Ok(Resume { ledger, start, ids: Ids::default(), cells: Vec::new(), resident: Resident::ALL });
+        return Ok(Resume { ledger, start, ids: seed.none(), cells: Vec::new(), resident: Resident::ALL });
     }
     let resident = Resident::at(ledger.appended_at_ms);
     let cells = resident_cells(store, source, resident).await?;
-    let window_ms = book.at(start).map_or(i64::MAX, |(rules, _)| rules.window_ms);
     let before_ms =
         if start < ledger.applied_end { appended_before(store, source, start).await? } else { ledger.appended_at_ms };
-    let ids = ids(store, source, start, before_ms.saturating_sub(window_ms)).await?;
+    let ids = seed.read(store, source, start, before_ms - book.longest_window_ms()).await?;
     Ok(Resume { ledger, start, ids, cells, resident })
 }
 
@@ -312,29 +321,6 @@ fn among(period: Period, places: &[(u32, u16)]) -> String {
         .collect();
     let time = if period == Period::Day { "d" } else { "t" };
     format!("({time}, service) IN ({})", pairs.join(","))
-}
-
-/// An accepted event in raw.
-#[derive(Debug, Row, Serialize, Deserialize)]
-struct Accepted {
-    id: [u8; 16],
-    appended_at_ms: i64,
-    content: u64,
-}
-
-/// The ids that a source accepted below `start`, appended at `from_ms` or later.
-async fn ids(store: &Store, source: Source, start: u64, from_ms: i64) -> Result<Ids, Error> {
-    let sql = "SELECT UUIDToNum(raw.id) AS id, toUnixTimestamp64Milli(appended_at) AS appended_at_ms, content FROM {cells}.raw WHERE log = ? AND epoch \
-               = ? AND p = ? AND offset < ? AND outcome = 1 AND appended_at >= fromUnixTimestamp64Milli(?)";
-    let query = bound(store, sql, source).bind(start).bind(from_ms.max(0));
-    let mut ids = Ids::default();
-    store
-        .each("reading accepted ids", query, |row: Accepted| {
-            let seen = Seen { appended_at_ms: row.appended_at_ms, content: row.content };
-            ids.load(EventId(u128::from_be_bytes(row.id)), seen);
-        })
-        .await?;
-    Ok(ids)
 }
 
 /// Stops where the rules of a source are missing or not the ones of the configuration.

@@ -257,7 +257,7 @@ impl Rounds {
         let acked = self.publisher.acked();
         let ends = writer::write(&self.store, &acked, &self.stall, &self.metrics, &mut flush).await;
         self.spare = flush.raw;
-        if self.sources.values().map(|late| late.counter().sizes().0).sum::<usize>() > CELLS_MAX {
+        if self.sources.values().map(|late| late.counter().cells()).sum::<usize>() > CELLS_MAX {
             self.sources.values_mut().for_each(Late::evict);
         }
         Ok(ends.into_iter().map(|(source, end)| (source.partition, end)).collect())

@@ -13,6 +13,7 @@ use runtime::clickhouse::{Error as StoreError, Store};
 use super::facts::lost;
 use super::without;
 use crate::counter::{Ledger, Resume};
+use crate::seed::Seed;
 use crate::{rows, store};
 
 /// Offsets of raw are counted by so many.
@@ -24,13 +25,14 @@ const BACK_MS: i64 = 3_600_000;
 /// raw is known to lack something.
 ///
 /// # Errors
-/// ClickHouse.
+/// ClickHouse, or ids that cannot be written.
 pub async fn resume(
     store: &Store,
     source: Source,
     book: &Book,
     (low, high): (u64, u64),
     suspect: Option<u64>,
+    seed: &Seed,
 ) -> Result<Resume, store::Error> {
     let mut ledger = store::ledger(store, source).await?;
     let mut known = lost(store, source).await?;
@@ -65,13 +67,12 @@ pub async fn resume(
         let records = ledger.applied_end - start;
         tracing::warn!(%source, start, records, "raw has gaps: these records are read again from the log");
     }
-    store::resume(store, source, book, ledger, start).await
+    store::resume(store, source, book, (ledger, start), seed).await
 }
 
 /// Where the window of ids begins that records at the end of the ledger look back on.
 async fn window_start(store: &Store, source: Source, book: &Book, ledger: &Ledger) -> Result<u64, store::Error> {
-    let window_ms = book.at(ledger.applied_end).map_or(i64::MAX / 2, |(rules, _)| rules.window_ms);
-    let before_ms = (ledger.appended_at_ms - window_ms - BACK_MS).max(0);
+    let before_ms = (ledger.appended_at_ms - book.longest_window_ms() - BACK_MS).max(0);
     let sql = "SELECT max(offset) FROM {cells}.raw WHERE log = ? AND epoch = ? AND p = ? AND appended_at < \
                fromUnixTimestamp64Milli(?)";
     let query = store::bound(store, sql, source).bind(before_ms);

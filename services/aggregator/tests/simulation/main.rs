@@ -19,6 +19,8 @@ use world::World;
 const SCHEDULES: u64 = 10_000;
 /// Within so many schedules each deliberate mistake must be caught.
 const MISTAKE_SCHEDULES: u64 = 10_000;
+/// Each of so many schedules writes ids into real files.
+const SPILLS_EVERY: u64 = 16;
 /// Seeds that once failed, with what was wrong then.
 const PINNED: [u64; 0] = [];
 /// No schedule needs more turns; one that does is stuck.
@@ -69,7 +71,10 @@ fn run(seed: u64, fault: Fault) -> u32 {
     let log = log::make(&mut rng);
     let end = log.len() as u64;
     let mut world = World::new(log);
-    let mut owner = Worker::new(0, fault);
+    // Files of ids, with a bound so low that there are many of them.
+    let ids_max = seed.is_multiple_of(SPILLS_EVERY).then(|| rng.random_range(6..=40));
+    let born = |back| Worker::new(back, fault, ids_max);
+    let mut owner = born(0);
     let mut zombies: Vec<Worker> = Vec::new();
     let mut turns = 0;
     while world.ledger().applied_end < end || !owner.is_idle(&world) {
@@ -77,16 +82,16 @@ fn run(seed: u64, fault: Fault) -> u32 {
         assert!(turns < TURNS_MAX, "seed {seed} is stuck");
         match rng.random_range(0..1_000) {
             // Killed between any two effects.
-            0..=14 => owner = Worker::new(0, fault),
+            0..=14 => owner = born(0),
             // Thought dead, and goes on beside its successor.
-            15..=24 => zombies.push(std::mem::replace(&mut owner, Worker::new(0, fault))),
+            15..=24 => zombies.push(std::mem::replace(&mut owner, born(0))),
             // An operator rewinds.
-            25..=29 => owner = Worker::new(rng.random_range(0..60), fault),
+            25..=29 => owner = born(rng.random_range(0..60)),
             // A backup is restored, with every aggregator stopped: one that went on would write what changed since its
             // last flush into tables that lack what was before.
             30..=32 => {
                 world.restore(&mut rng);
-                owner = Worker::new(0, fault);
+                owner = born(0);
                 zombies.clear();
             }
             33..=39 => world.backup(),

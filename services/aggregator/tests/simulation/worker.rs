@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use aggregator::counter::{Cell, Counter, Ledger, Resident, Resume, Step};
-use aggregator::ids::{Ids, Seen};
+use aggregator::ids::{Folder, Ids, Seen, Spill};
 use domain::cell::CellKey;
 use domain::outcome::Outcome;
 use rand::Rng as _;
@@ -58,11 +58,17 @@ pub(crate) enum Fault {
     SkipsAppliedOffset,
     /// Tells the gateways of a record before its outcome is decided.
     PublishesBeforeDeciding,
+    /// Ids leave memory for a file that does not have them.
+    LosesRuns,
+    /// A file of ids outlives its worker, and the next one believes it.
+    KeepsRuns,
+    /// Ids are forgotten before the window has left them.
+    ForgetsIdsEarly,
 }
 
 impl Fault {
     /// All mistakes.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::ForgetsIds,
         Self::SeedsIdsBeyondStart,
         Self::StartsBeyondLedger,
@@ -74,12 +80,18 @@ impl Fault {
         Self::EvictsTooEarly,
         Self::SkipsAppliedOffset,
         Self::PublishesBeforeDeciding,
+        Self::LosesRuns,
+        Self::KeepsRuns,
+        Self::ForgetsIdsEarly,
     ];
 }
 
 /// A process that may die at any turn.
 pub(crate) struct Worker {
     fault: Fault,
+    /// So many ids in memory; without a bound no file is written.
+    ids_max: Option<usize>,
+    spill: Option<Spill>,
     early: Vec<Cell>,
     back: u64,
     state: State,
@@ -91,11 +103,11 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Starts `back` records before the ledger's end.
-    pub(crate) fn new(back: u64, fault: Fault) -> Self {
-        let (raw, needs) = (Vec::new(), Vec::new());
-        let early = Vec::new();
-        Self { fault, early, back, state: State::Born, needs, raw, packs: VecDeque::new(), flush: VecDeque::new() }
+    /// Starts `back` records before the ledger's end, with a bound on the ids in memory.
+    pub(crate) fn new(back: u64, fault: Fault, ids_max: Option<usize>) -> Self {
+        let (state, early, needs, raw, spill) = (State::Born, Vec::new(), Vec::new(), Vec::new(), None);
+        let (packs, flush) = (VecDeque::new(), VecDeque::new());
+        Self { fault, ids_max, spill, early, back, state, needs, raw, packs, flush }
     }
 
     /// Whether everything is counted, published and stored.
@@ -135,7 +147,7 @@ impl Worker {
             }
             State::KnowsCells(ledger, start, cells) => {
                 let bound = if self.fault == Fault::SeedsIdsBeyondStart { u64::MAX } else { start };
-                let ids = if self.fault == Fault::ForgetsIds { Ids::default() } else { ids(world, bound) };
+                let ids = if self.fault == Fault::ForgetsIds { self.no_ids() } else { self.ids(world, bound) };
                 let resident = match self.fault {
                     Fault::ClaimsAllCells => Resident::ALL,
                     _ => resident(&ledger),
@@ -157,6 +169,9 @@ impl Worker {
             let cells = needs.iter().filter_map(|key| world.store.cells.get(key).cloned()).collect();
             counter.install(self.guarded(cells), &needs);
             return;
+        }
+        if self.ids_max.is_some() && rng.random_bool(0.4) {
+            self.make_room(counter, world, rng);
         }
         match rng.random_range(0..10) {
             0..=3 => self.read(counter, world, rng),
@@ -185,8 +200,15 @@ impl Worker {
                 world.publish_undecided(counter.next());
             }
             let Some(record) = world.log.get(counter.next() as usize) else { return };
+            // As the service does, which holds the partition back.
+            if counter.ids().is_full() {
+                return;
+            }
             match counter.apply(record).expect("the next record, known rules") {
-                Step::Counted(outcome) => self.raw.push((record.offset, outcome)),
+                Step::Counted(outcome) => {
+                    self.raw.push((record.offset, outcome));
+                    assert!(counter.ids().sizes().0 <= self.ids_max.unwrap_or(usize::MAX), "the bound of memory");
+                }
                 Step::Needs(keys) => {
                     self.needs = keys;
                     return;
@@ -250,13 +272,59 @@ fn resident(ledger: &Ledger) -> Resident {
     if ledger.applied_end == 0 { Resident::ALL } else { Resident::at(ledger.appended_at_ms) }
 }
 
-fn ids(world: &World, start: u64) -> Ids {
-    let mut ids = Ids::default();
-    for (offset, outcome) in world.store.raw.range(..start) {
-        let record = &world.log[*offset as usize];
-        if let (Outcome::Accepted, Some((event, _))) = (outcome, &record.content) {
-            ids.load(event.id, Seen { appended_at_ms: record.appended_at_ms, content: event.content });
+/// A folder for the files of ids.
+fn folder() -> Folder {
+    Folder::new(std::env::temp_dir())
+}
+
+impl Worker {
+    fn no_ids(&self) -> Ids {
+        self.ids_max.map_or_else(Ids::default, Ids::bounded)
+    }
+
+    /// As the service reads them.
+    fn ids(&self, world: &mut World, start: u64) -> Ids {
+        let mut ids = self.no_ids();
+        if self.fault == Fault::KeepsRuns {
+            world.runs.drain(..).for_each(|run| ids.spilled(Some(run)));
+        }
+        for (offset, outcome) in world.store.raw.range(..start) {
+            let record = &world.log[*offset as usize];
+            if let (Outcome::Accepted, Some((event, _))) = (outcome, &record.content) {
+                ids.load(event.id, Seen { appended_at_ms: record.appended_at_ms, content: event.content });
+                ids.make_room(&folder()).expect("the disk has room");
+            }
+        }
+        ids
+    }
+
+    /// Begins to write what is too much for memory, or ends it; the disk may be full.
+    fn make_room(&mut self, counter: &mut Counter, world: &mut World, rng: &mut StdRng) {
+        let (next, ids) = (counter.next(), counter.ids_mut());
+        let Some(spill) = self.spill.take() else {
+            self.spill = ids.spill();
+            return;
+        };
+        if rng.random_bool(0.2) {
+            ids.spilled(None);
+            return;
+        }
+        let run = spill.write(&folder()).expect("the disk has room");
+        if self.fault == Fault::KeepsRuns {
+            world.runs.push(spill.write(&folder()).expect("the disk has room"));
+        }
+        ids.spilled(Some(if self.fault == Fault::LosesRuns { empty_run() } else { run }));
+        if self.fault == Fault::ForgetsIdsEarly {
+            let now_ms = world.log[next as usize - 1].appended_at_ms;
+            ids.purge(now_ms, log::rules().window_ms / 4);
         }
     }
-    ids
+}
+
+/// A run of another time.
+fn empty_run() -> aggregator::ids::Run {
+    let mut others = Ids::bounded(1);
+    others.insert(domain::source::EventId(1), Seen { appended_at_ms: log::BEGIN_MS, content: 0 });
+    let spill = others.spill().expect("the bound is reached");
+    spill.write(&folder()).expect("the disk has room")
 }

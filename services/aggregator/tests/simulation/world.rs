@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use aggregator::counter::{Cell, Ledger, Record, Resident};
+use aggregator::ids::Run;
 use domain::cell::{CellKey, Measures, slices_of};
 use domain::outcome::Outcome;
 use domain::time::Period;
@@ -29,13 +30,16 @@ pub(crate) struct World {
     pub(crate) store: Store,
     /// What the gateways have been told, folded.
     pub(crate) live: BTreeMap<CellKey, Cell>,
+    /// Files of ids that a mistake leaves behind.
+    pub(crate) runs: Vec<Run>,
     backup: Store,
 }
 
 impl World {
     /// A log that nobody has read.
     pub(crate) fn new(log: Vec<Record>) -> Self {
-        Self { log, store: Store::default(), live: BTreeMap::new(), backup: Store::default() }
+        let (live, runs) = (BTreeMap::new(), Vec::new());
+        Self { log, store: Store::default(), live, runs, backup: Store::default() }
     }
 
     /// The books as stored.

@@ -198,8 +198,9 @@ impl Plan {
             ("SIMULATOR_COLLECTOR__ENDPOINT", self.collector()),
             ("SIMULATOR_RATE__EVENTS_PER_SECOND", self.rate.to_string()),
             ("SIMULATOR_HISTORY__FILE", file("history.json")),
-            // All clocks are one here.
+            // All clocks are one here, and files for ids go where the data is.
             ("AGGREGATOR_LATE__SKEW_MS", "500".to_owned()),
+            ("AGGREGATOR_COUNTING__IDS_DIR", self.data.display().to_string()),
         ];
         let mut told: Vec<(String, String)> = told.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         for service in ["AGGREGATOR", "GATEWAY"] {

@@ -1,0 +1,165 @@
+//! The ids of the window at the start of a source: read from raw as they come, into memory up to its bound and into runs
+//! beyond it.
+//!
+//! Raw is read in the order of the log, so that each run is of a short time and goes as a whole.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use clickhouse::Row;
+use domain::source::{EventId, Source};
+use runtime::clickhouse::Store;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{Folder, Ids, Seen};
+use crate::store::{self, Error};
+
+/// How ids are kept, and how far those that are being read have come; shared by all sources.
+#[derive(Debug, Clone)]
+pub struct Seed {
+    /// Where runs are written.
+    pub folder: Arc<Folder>,
+    /// The bound of one source.
+    pub in_memory_max: usize,
+    /// How far it has come.
+    pub progress: Progress,
+}
+
+/// An accepted event in raw.
+#[derive(Debug, Row, Serialize, Deserialize)]
+struct Accepted {
+    id: [u8; 16],
+    appended_at_ms: i64,
+    content: u64,
+}
+
+/// Progress is told after so many ids.
+const TELL_EVERY: u64 = 65_536;
+/// Which ids: the ones that a source accepted below an offset, appended at an instant or later.
+const WHICH: &str = "FROM {cells}.raw WHERE log = ? AND epoch = ? AND p = ? AND offset < ? AND outcome = 1 AND appended_at \
+                     >= fromUnixTimestamp64Milli(?)";
+
+impl Seed {
+    /// No ids, for a source that has none yet.
+    #[must_use]
+    pub fn none(&self) -> Ids {
+        Ids::bounded(self.in_memory_max)
+    }
+
+    /// The ids that a source accepted below `start`, appended at `from_ms` or later.
+    ///
+    /// # Errors
+    /// ClickHouse, or ids that cannot be written.
+    pub async fn read(&self, store: &Store, source: Source, start: u64, from_ms: i64) -> Result<Ids, Error> {
+        let bound = |sql: &str| store::bound(store, sql, source).bind(start).bind(from_ms.max(0));
+        let counted = store.rows::<u64>("counting accepted ids", bound(&format!("SELECT count() {WHICH}"))).await?;
+        let mut part = self.progress.begin(counted.first().copied().unwrap_or(0));
+        let sql = format!(
+            "SELECT UUIDToNum(raw.id) AS id, toUnixTimestamp64Milli(appended_at) AS appended_at_ms, content {WHICH} ORDER BY \
+             log, epoch, p, offset"
+        );
+        let (mut ids, mut failed) = (self.none(), None);
+        let take = |row: Accepted| {
+            if failed.is_some() {
+                return;
+            }
+            let seen = Seen { appended_at_ms: row.appended_at_ms, content: row.content };
+            ids.load(EventId(u128::from_be_bytes(row.id)), seen);
+            part.more();
+            if ids.lacks_room() {
+                failed = tokio::task::block_in_place(|| ids.make_room(&self.folder)).err();
+            }
+        };
+        store.each("reading accepted ids", bound(&sql), take).await?;
+        failed.map_or(Ok(ids), |error| Err(Error::Ids(error)))
+    }
+}
+
+/// How many ids are read, of how many; 0 of 0 when none are being read. Cloning gives another handle.
+#[derive(Debug, Clone, Default)]
+pub struct Progress(Arc<Mutex<Sums>>);
+
+#[derive(Debug, Default)]
+struct Sums {
+    parts: usize,
+    read: u64,
+    of: u64,
+}
+
+impl Progress {
+    /// Ids read, and to be read, of all sources that are being read.
+    #[must_use]
+    pub fn get(&self) -> (u64, u64) {
+        let sums = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (sums.read, sums.of)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Sums)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn begin(&self, of: u64) -> Part {
+        self.change(|sums| (sums.parts, sums.of) = (sums.parts + 1, sums.of + of));
+        Part { progress: self.clone(), read: 0, of }
+    }
+}
+
+/// One source's part, until it is dropped; what was not read by then is read in another try.
+struct Part {
+    progress: Progress,
+    read: u64,
+    of: u64,
+}
+
+impl Part {
+    fn more(&mut self) {
+        self.read += 1;
+        if self.read.is_multiple_of(TELL_EVERY) {
+            self.progress.change(|sums| sums.read += TELL_EVERY);
+        }
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        self.progress.change(|sums| {
+            sums.read += self.read % TELL_EVERY;
+            sums.parts -= 1;
+            if self.read < self.of {
+                sums.read -= self.read;
+                sums.of -= self.of;
+            }
+            if sums.parts == 0 {
+                *sums = Sums::default();
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_is_of_all_sources_until_the_last_is_read() {
+        let progress = Progress::default();
+        let (mut one, other) = (progress.begin(2 * TELL_EVERY + 1), progress.begin(5));
+        assert_eq!(progress.get(), (0, 2 * TELL_EVERY + 6));
+        (0..=TELL_EVERY).for_each(|_| one.more());
+        assert_eq!(progress.get().0, TELL_EVERY);
+        (0..TELL_EVERY).for_each(|_| one.more());
+        drop(one);
+        assert_eq!(progress.get(), (2 * TELL_EVERY + 1, 2 * TELL_EVERY + 6));
+        drop(other);
+        assert_eq!(progress.get(), (0, 0));
+    }
+
+    #[test]
+    fn a_try_that_failed_is_taken_back() {
+        let progress = Progress::default();
+        let (mut failed, other) = (progress.begin(100), progress.begin(7));
+        failed.more();
+        drop(failed);
+        assert_eq!(progress.get(), (0, 7));
+        drop(other);
+    }
+}
