@@ -7,6 +7,7 @@
 pub mod bare;
 pub mod cpu;
 pub mod figures;
+pub mod memory;
 pub mod mix;
 pub mod rig;
 pub mod senders;

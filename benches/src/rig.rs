@@ -101,6 +101,24 @@ impl Rig {
         text.parse().unwrap_or_else(|_| panic!("no number: {text}\n{sql}"))
     }
 
+    /// How the store is reached as a service reaches it.
+    ///
+    /// # Panics
+    /// When the defaults of the aggregator do not hold.
+    pub fn store(&mut self) -> runtime::clickhouse::Config {
+        let config: aggregator::config::Config =
+            runtime::config::load("aggregator", aggregator::config::DEFAULTS, None).expect("the defaults are whole");
+        let store = self.servers.clickhouse();
+        runtime::clickhouse::Config {
+            url: store.url().to_owned(),
+            user: store.user().to_owned(),
+            password: store.password().to_owned(),
+            cells: format!("{}_cells", self.name),
+            figures: format!("{}_figures", self.name),
+            ..config.clickhouse
+        }
+    }
+
     /// Starts a service of ours with further settings and waits until it is ready.
     ///
     /// # Panics
