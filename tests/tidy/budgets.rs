@@ -7,7 +7,7 @@ use crate::{files, is_test, none, without_tests};
 /// Lines of a file without its tests.
 const FILE_MAX: usize = 400;
 /// Files over the budget today.
-const LARGE_FILES: [(&str, usize); 1] = [("services/views/web/look.css", 550)];
+const LARGE_FILES: [(&str, usize); 0] = [];
 /// Lines of a function, from its name to its closing brace.
 const FUNCTION_MAX: usize = 70;
 /// Functions over the budget today.

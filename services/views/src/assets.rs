@@ -26,8 +26,11 @@ struct File {
 }
 
 const JS: &str = "js";
-const FILES: [File; 15] = [
+const FILES: [File; 18] = [
     File { stem: "look", extension: "css", body: include_bytes!("../web/look.css") },
+    File { stem: "chart", extension: "css", body: include_bytes!("../web/chart.css") },
+    File { stem: "forms", extension: "css", body: include_bytes!("../web/forms.css") },
+    File { stem: "wall", extension: "css", body: include_bytes!("../web/wall.css") },
     File { stem: "dashboard", extension: "css", body: include_bytes!("../web/dashboard.css") },
     File { stem: "explorer", extension: "css", body: include_bytes!("../web/explorer.css") },
     File { stem: "audit", extension: "css", body: include_bytes!("../web/audit.css") },

@@ -77,7 +77,7 @@ fn address(place: &str, a: &Audit, hours: u32) -> String {
 /// The equation, and whether it holds.
 fn verdict(a: &Audit) -> Markup {
     let t = &a.total;
-    let part = |n: u64, what: &str| html! { div { b data-audit=(what) data-value=(n) { (format::exact(n)) } span { (what) } } };
+    let part = |sign: &str, n: u64, what: &str| html! { div.term { span.sign { (sign) } div { b data-audit=(what) data-value=(n) { (format::exact(n)) } span { (what) } } } };
     html! {
         section.row.first {
             div.say {
@@ -86,13 +86,13 @@ fn verdict(a: &Audit) -> Markup {
                 p.sub { "Hours before " (clock::moment(a.settled_ms, a.context.now_ms)) " are compared to the last record." }
             }
             div.equation {
-                (part(t.accepted, "accepted by collectors")) span { "=" } (part(t.counted, "counted")) span { "+" } (part(t.duplicate, "duplicate"))
-                span { "+" } (part(t.late, "late")) span { "+" } (part(t.invalid, "invalid"))
-                @if t.retracted > 0 { span { "+" } (part(t.retracted, "retractions")) }
-                @if t.expired > 0 { span { "+" } (part(t.expired, "expired")) }
-                span { "+" } (part(t.in_flight, "in flight"))
-                @if t.difference != 0 { span { "+" } div { b data-audit="difference" data-value=(t.difference) { (difference(t.difference)) }
-                    span { @if t.standing == Standing::Settling { "ahead of the next books" } @else { "difference" } } } }
+                (part("", t.accepted, "accepted by collectors")) (part("=", t.counted, "counted")) (part("+", t.duplicate, "duplicate"))
+                (part("+", t.late, "late")) (part("+", t.invalid, "invalid"))
+                @if t.retracted > 0 { (part("+", t.retracted, "retractions")) }
+                @if t.expired > 0 { (part("+", t.expired, "expired")) }
+                (part("+", t.in_flight, "in flight"))
+                @if t.difference != 0 { div.term { span.sign { "+" } div { b data-audit="difference" data-value=(t.difference) { (difference(t.difference)) }
+                    span { @if t.standing == Standing::Settling { "ahead of the next books" } @else { "difference" } } } } }
             }
         }
     }

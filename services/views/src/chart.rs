@@ -6,14 +6,18 @@
 //! period is always hatched.
 
 mod day;
+mod ends;
 mod minutes;
 mod periods;
+mod scale;
 mod small;
 pub mod treemap;
 
 pub use day::day_columns;
+pub use ends::Room;
 pub use minutes::{MinuteChart, Part, minute_columns};
-pub use periods::{HEIGHT, Periods, Strand, Unit, long_word, short_word};
+pub use periods::{HEIGHT, Periods, Strand, long_word, short_word};
+pub use scale::Unit;
 pub use small::{bar, spark, wall_line};
 
 use crate::format;

@@ -8,11 +8,12 @@ mod asked;
 use domain::calendar::Length;
 use maud::{Markup, PreEscaped, html};
 
-use crate::chart::{HEIGHT, Periods, Strand, Unit, long_word};
+use crate::chart::{HEIGHT, Periods, Room, Strand, Unit, long_word};
 use crate::csv::{self, Csv};
 use crate::figures::{Compare, CompareLine, Warning};
 use crate::layout::{Frame, REFRESH_S, page as frame};
 use crate::parts::{foot, icon};
+use crate::service::notes::{entry, of_period};
 use crate::service::spanbar::{in_words, spanbar};
 use crate::{clock, format};
 
@@ -102,16 +103,37 @@ fn add(c: &Compare) -> Markup {
 
 fn warnings(c: &Compare) -> Markup {
     html! {
-        @if !c.warnings.is_empty() {
-            div.warns { @for warning in &c.warnings { div.note data-s="odd" { (icon("odd")) p { (words(warning)) } } } }
+        @let warnings = together(&c.warnings);
+        @if !warnings.is_empty() {
+            div.warns { @for warning in &warnings { div.note data-s="odd" { (icon("odd")) p { (words(warning)) } } } }
         }
     }
+}
+
+/// Lines of which counting began on the same date, said in one sentence.
+fn together(warnings: &[Warning]) -> Vec<Warning> {
+    let mut out: Vec<Warning> = Vec::new();
+    for warning in warnings {
+        let Warning::CountedFrom { name, from } = warning else {
+            out.push(warning.clone());
+            continue;
+        };
+        let same = out.iter_mut().find_map(|one| match one {
+            Warning::CountedFrom { name, from: known } if known == from => Some(name),
+            _ => None,
+        });
+        match same {
+            Some(names) => *names = format!("{names}, {name}"),
+            None => out.push(warning.clone()),
+        }
+    }
+    out
 }
 
 fn words(warning: &Warning) -> Markup {
     match warning {
         Warning::CountedFrom { name, from } => {
-            html! { b { "Not the same time. " } (name) " is counted from " (clock::date(*from)) " on. Compare it from then only." }
+            html! { b { "Not the same time. " } (name) ": counted from " (clock::date(*from)) " on. Compare from then only." }
         }
         Warning::NoFigure { name } => html! { b { "No figure. " } (name) " has none for this metric in this span." },
         Warning::Cost => {
@@ -161,6 +183,12 @@ fn period_name(c: &Compare, start_s: i64) -> String {
     long_word(c.asked.span.period, start_s * 1_000)
 }
 
+/// The period an instant lies in: stated windows end at their start in the list, counted periods begin there.
+fn place(c: &Compare, at_ms: i64) -> Option<usize> {
+    let after = c.starts_s.partition_point(|start| start * 1_000 <= at_ms);
+    if c.asked.metric.is_stated() { Some(after).filter(|i| *i < c.starts_s.len()) } else { after.checked_sub(1) }
+}
+
 fn chart(c: &Compare) -> Markup {
     let strands = c.lines.iter().enumerate().map(|(i, line)| Strand {
         colour: COLOURS[i],
@@ -175,7 +203,8 @@ fn chart(c: &Compare) -> Markup {
         uncounted: 0,
         unit: unit(c),
         strands: strands.collect(),
-        notes: Vec::new(),
+        notes: c.notes.iter().filter_map(|one| Some((place(c, one.note.day.start_ms())?, one.note.number))).collect(),
+        room: Room::LongNames,
     };
     let kind = if c.asked.metric.is_stated() { "Stated" } else { "Counted" };
     let table = html! {
@@ -183,7 +212,7 @@ fn chart(c: &Compare) -> Markup {
             caption.vh { (c.asked.metric.words()) }
             thead { tr { th scope="col" { "Time" } @for line in &c.lines { th.n scope="col" { (line.name) } } } }
             tbody { @for (i, start) in c.starts_s.iter().enumerate() { tr data-i=(i) {
-                th scope="row" { (period_name(c, *start)) @if c.open && i + 1 == c.starts_s.len() { " " span.unit { "open" } } }
+                th scope="row" { (period_name(c, *start)) @if c.open && i + 1 == c.starts_s.len() { " " span.unit { "open" } } (of_period(c.notes.iter().map(|one| &one.note), &chart, i)) }
                 @for strand in &chart.strands { td.n { (strand.values[i].map_or_else(|| "none".to_owned(), |x| chart.unit.text(x))) } }
             } } }
         }
@@ -198,13 +227,18 @@ fn chart(c: &Compare) -> Markup {
                 p.sub { @if c.asked.metric.is_stated() { "Twelve months moved by a quarter, as departments state them." } @else { (c.asked.metric.explained()) ", by " (c.asked.span.period.name()) ", " (in_words(&c.asked.span)) "." } }
             }
             figure {
-                div.chart { svg height=(HEIGHT) role="img" tabindex="0" aria-label=(format!("{} of the lines compared; the figures are in the table below", c.asked.metric.words()))
+                div.chart.(chart.room.class().unwrap_or("")) { svg height=(HEIGHT) role="img" tabindex="0" aria-label=(format!("{} of the lines compared; the figures are in the table below", c.asked.metric.words()))
                     data-hover="compare-table" data-n=(c.starts_s.len()) { (PreEscaped(chart.lines())) } }
                 div.legend2 { @for (strand, line) in chart.strands.iter().zip(&c.lines) { span {
                     span class=(format!("sw1 b{}", strand.colour)) {} @if line.is_department { (line.name) } @else { a href=(format!("/services/{}", line.id)) { (line.name) } }
                     @if let Some(x) = strand.values.iter().rev().skip(usize::from(c.open)).find_map(|x| *x) { " " b { (chart.unit.text(x)) } }
                 } } }
-                (foot(Some(&table), &c.asked.address(API), &c.asked.address_with(API, &[("format", "csv")]), &html! { b { (kind) } @if c.open { "; the hollow " (c.asked.span.period.name()) " is still open" } }))
+                (foot(Some(&table), &c.asked.address(API), &c.asked.address_with(API, &[("format", "csv")]), &html! { b { (kind) } @if c.open { "; the " @if chart.shows_open_in_lines() { "hollow " (c.asked.span.period.name()) " is still open" } @else { (c.asked.span.period.name()) " that is still open is left out" } }
+                    @if let Some(words) = chart.axis_words() { ". " (words) } }))
+            }
+            @if !c.notes.is_empty() {
+                h3.blk { "Notes" }
+                ul.notes { @for one in &c.notes { (entry(&one.note, c.context.now_ms, &html! { span.sub { (c.lines[one.line].name) ". " } })) } }
             }
         }
     }
@@ -242,6 +276,7 @@ fn small(c: &Compare, i: usize, line: &CompareLine) -> Markup {
         unit: Unit::Count,
         strands,
         notes: Vec::new(),
+        room: Room::None,
     };
     let sum = |all: &[Option<u64>]| all.iter().copied().flatten().reduce(|a, b| a + b);
     let both = recent.now.iter().zip(&recent.before).all(|(now, before)| now.is_some() && before.is_some());
@@ -295,7 +330,7 @@ fn side_by_side(c: &Compare) -> Markup {
                     th.n scope="col" { "Completion" } th.n scope="col" { "Satisfaction" } th.n scope="col" { "Stated a year" } th.n.nc scope="col" { "Cost per transaction, not comparable" } } }
                 tbody { @for (i, line) in c.lines.iter().enumerate() { tr {
                     @let w = &line.whole;
-                    th scope="row" { span class=(format!("sw1 b{}", COLOURS[i])) {} (line.name) @if line.is_department { " " span.tiny { (format::count(line.services.into(), "service")) } } }
+                    th scope="row" { span class=(format!("sw1 b{}", COLOURS[i])) {} @if line.is_department { (line.name) } @else { a href=(format!("/services/{}", line.id)) { (line.name) } } @if line.is_department { " " span.tiny { (format::count(line.services.into(), "service")) } } }
                     td.n { (or(w.completed.map(format::exact), "no events")) }
                     td.n { @match (w.completed, line.before) { (Some(now), Some(before)) => (change(now, before)), _ => span.miss data-m="none" { "not counted then" } } }
                     td.n { (or(percent(w.digital, w.completed), "none")) }

@@ -17,7 +17,7 @@ use domain::time::{Day, MINUTE_MS};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use compare::{Compare, CompareAsked, CompareLine, Recent, Warning};
+pub use compare::{Compare, CompareAsked, CompareLine, LineNote, Recent, Warning};
 pub(crate) use day_text::Date;
 pub use explorer::{
     AgencyPage, AgencyRef, BodyStated, Change, ExplorerDepartment, ExplorerHome, ExplorerList, ExplorerMap,

@@ -93,6 +93,18 @@ pub fn span_fine(ms: i64) -> String {
     }
 }
 
+/// The same for what may take weeks: from two days on in days and hours, `6 d 23 h`.
+#[must_use]
+pub fn span_long(ms: i64) -> String {
+    const DAYS_MS: i64 = 172_800_000;
+    let hours = ms / 3_600_000;
+    match ms {
+        ..DAYS_MS => span_fine(ms),
+        _ if hours % 24 == 0 => format!("{} d", hours / 24),
+        _ => format!("{} d {} h", hours / 24, hours % 24),
+    }
+}
+
 /// Number and unit of the largest unit that fits; under a second in tenths.
 fn split(ms: i64) -> (String, &'static str) {
     let ms = ms.max(0);
@@ -264,5 +276,8 @@ mod tests {
         assert_eq!(span_short(240_000), "4 min");
         assert_eq!(span_fine(256_000), "4 min 16 s");
         assert_eq!(span_fine(7_500_000), "2 h 5 min");
+        assert_eq!(span_long(172_799_000), "47 h 59 min");
+        assert_eq!(span_long(172_800_000), "2 d");
+        assert_eq!(span_long(604_000_000), "6 d 23 h");
     }
 }

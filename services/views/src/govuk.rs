@@ -16,8 +16,11 @@ use crate::chart;
 use crate::figures::govuk::{GovUk, Weeks};
 use crate::figures::{DaySeries, HourFigure};
 use crate::layout::{Frame, REFRESH_S, page as frame};
-use crate::parts::{Figure, fig, icon};
+use crate::parts::{Figure, fig, foot, icon};
 use crate::{clock, format};
+
+/// The address of the page's JSON twin.
+const API: &str = "/api/v1/govuk";
 
 /// The whole page.
 #[must_use]
@@ -72,6 +75,11 @@ pub fn page(g: &GovUk) -> String {
     )
 }
 
+/// 23 to 25.
+fn hours_of(day: domain::time::Day) -> i64 {
+    (day.next().start_ms() - day.start_ms()) / domain::time::HOUR_MS
+}
+
 fn now(g: &GovUk) -> Markup {
     let figure = Figure { name: "visitors_now/last", value: g.visitors_now, none: "nobody in these minutes" };
     let about = format!("±{}%", g.standard_error_percent);
@@ -83,13 +91,10 @@ fn now(g: &GovUk) -> Markup {
                 (fig("l", &html! { "Pages viewed today" }, &Figure::today("views/today", g.views_today).span("val"), &html! { "each time one was shown" }, &html! { "provisional" }))
             }
             figure data-island="line" {
-                figcaption { b { "Visitors over 24 hours" } " in steps of five minutes, until " (clock::hm(g.now_until_s * 1_000)) }
-                div.chart { svg height="260" role="img" aria-label="Distinct visitors of each five minutes of the last 24 hours; the table below holds the figures" { (PreEscaped(line::of(&g.line, g.context.now_ms))) } }
-                div.cfoot {
-                    details { summary { "View as table" } div.scroll tabindex="0" { (tables::line(&g.line)) } }
-                    a href="/api/v1/govuk" { "JSON" } " " a href="/api/v1/govuk.csv?table=line" { "CSV" }
-                    span.kind { b { "Counted" } ", distinct visitors, ±" (g.standard_error_percent) "%" }
-                }
+                div.ctitle { h2 { "Visitors over 24 hours" } div.keys { "distinct, of five minutes each, until " (clock::hm(g.now_until_s * 1_000)) } }
+                div.chart { svg height="260" role="img" tabindex="0" aria-label="Distinct visitors of each five minutes of the last 24 hours; the figures are in the table below"
+                    data-hover="line-table" data-n=(g.line.len()) { (PreEscaped(line::of(&g.line, g.context.now_ms))) } }
+                (foot(Some(&tables::line(&g.line)), API, "/api/v1/govuk.csv?table=line", &html! { b { "Counted" } ", distinct visitors, ±" (g.standard_error_percent) "%" }))
             }
         }
     }
@@ -110,15 +115,13 @@ fn day(g: &GovUk) -> Markup {
                 h2 { "Today against the usual day" }
                 p.sub { "Distinct visitors by hour." }
                 @if has_usual { p.sub { "Grey: the median of the last " (g.usual_weeks) " " (weekday) "s." } }
-                @else { p { span.miss data-m="none" { "too little history" } " For a usual day: " (g.usual_weeks) " of " (g.usual_weeks_needed) " " (weekday) "s." } }
+                @else { p { span.miss data-m="none" { "too little history" } " for a usual day: " (g.usual_weeks) " of " (g.usual_weeks_needed) " " (weekday) "s" } }
             }
             figure data-island="hours" {
-                div.chart { svg height="260" role="img" aria-label="Distinct visitors by hour today; the table below holds the figures" { (PreEscaped(svg)) } }
-                div.cfoot {
-                    details { summary { "View as table" } div.scroll tabindex="0" { (tables::hours(&g.hours, true)) } }
-                    a href="/api/v1/govuk" { "JSON" } " " a href="/api/v1/govuk.csv?table=hours" { "CSV" }
-                    span.kind { b { "Counted" } ", the open hour provisional" }
-                }
+                div.ctitle { div.keys { "distinct visitors an hour" } @if has_usual { div.keys { span.sw1.b1 {} "today" span.sw1.b-past {} "usual" } } }
+                div.chart { svg height="260" role="img" tabindex="0" aria-label="Distinct visitors by hour today; the figures are in the table below"
+                    data-hover="hours-table" data-n=(hours_of(g.context.today)) { (PreEscaped(svg)) } }
+                (foot(Some(&tables::hours(&g.hours, true)), API, "/api/v1/govuk.csv?table=hours", &html! { b { "Counted" } "; the hatched hour is still open" }))
             }
         }
     }
@@ -131,7 +134,7 @@ fn week(g: &GovUk) -> Markup {
             div data-island="week" {
                 @match &g.weeks {
                     Some(weeks) => p.lead { (sentence(weeks)) },
-                    None => p { span.miss data-m="none" { "too little history" } " Two weeks are needed, or their days so far." },
+                    None => p { span.miss data-m="none" { "too little history" } ": two weeks are needed, or their days so far" },
                 }
                 p.sub { "Daily visitors, added up." }
             }

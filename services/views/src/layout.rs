@@ -15,6 +15,9 @@ pub(crate) const SPRITE: &str = include_str!("../web/sprite.svg");
 pub const ATTRIBUTION: &str = "Contains public sector information licensed under the Open Government Licence v3.0. \
      Source: GOV.UK Performance Platform, Transactions Explorer (Government Digital Service).";
 
+/// The styles of every page but the wall.
+const STYLES: [&str; 6] = ["look.css", "chart.css", "forms.css", "dashboard.css", "explorer.css", "audit.css"];
+
 /// How often pages ask again for what only the server knows.
 pub(crate) const REFRESH_S: u32 = 60;
 
@@ -53,7 +56,7 @@ pub(crate) fn page(frame: &Frame<'_>, body: &Markup) -> String {
     html! {
         (DOCTYPE)
         html lang="en-GB" {
-            (head(frame.title, frame.script))
+            (head(frame.title, &STYLES, frame.script))
             body data-topic=[frame.topic] data-refresh=(frame.refresh_s) data-now=[context.map(|c| c.now_ms)] data-today=[context.map(|c| c.today.to_string())]
                 data-wm=[context.and_then(|c| c.freshness.wm_ms)] {
                 (PreEscaped(SPRITE))
@@ -68,18 +71,15 @@ pub(crate) fn page(frame: &Frame<'_>, body: &Markup) -> String {
     .into_string()
 }
 
-/// `<head>`; the wall has the same.
-pub(crate) fn head(title: &str, script: Option<&str>) -> Markup {
+/// `<head>`; the wall has the same with another style.
+pub(crate) fn head(title: &str, styles: &[&str], script: Option<&str>) -> Markup {
     html! {
         head {
             meta charset="utf-8";
             meta name="viewport" content="width=device-width, initial-scale=1";
             title { (title) }
             link rel="preload" href=(assets::href("look.woff2")) as="font" type="font/woff2" crossorigin;
-            link rel="stylesheet" href=(assets::href("look.css"));
-            link rel="stylesheet" href=(assets::href("dashboard.css"));
-            link rel="stylesheet" href=(assets::href("explorer.css"));
-            link rel="stylesheet" href=(assets::href("audit.css"));
+            @for style in styles { link rel="stylesheet" href=(assets::href(style)); }
             link rel="icon" href=(assets::href("icon.svg")) type="image/svg+xml";
             @if let Some(script) = script { script type="module" src=(assets::href(script)) {} }
         }

@@ -92,19 +92,19 @@ pub fn page(notes: &Notes, typed: &Typed) -> String {
     let address = format!("/services/{}/notes", service.id);
     let body = html! {
         div.pagehead {
-            p.crumbs { a href="/services" { "Services" } " › " a href=(format!("/services/{}", service.id)) { (service.name) } }
+            p.crumb { a href="/services" { "Services" } " › " a href=(format!("/services/{}", service.id)) { (service.name) } }
             h1 { "Notes" }
             p.lead.sub { "What happened, and when: written by departments, shown on charts and in lists. Nothing is ever overwritten." }
         }
         @if !typed.wrong.is_empty() { (summary(&typed.wrong)) }
         @if typed.is_written { div.notice role="status" { p { b { "The note was stored." } " It is shown within a few seconds." } } }
-        section aria-labelledby="written" {
-            h2 #written { "Written so far" }
-            (list(notes))
-        }
-        section aria-labelledby="write" {
-            h2 #write { "Write a note" }
+        section.row.first aria-labelledby="write" {
+            div.say { h2 #write { "Write a note" } p.sub { "For people who hold the token of the department. Everybody can read what is written." } }
             (form(&address, typed))
+        }
+        section.row aria-labelledby="written" {
+            div.say { h2 #written { "Written so far" } }
+            div { (list(notes)) }
         }
     };
     let title = format!("Notes on {}: government performance", service.name);
@@ -126,7 +126,7 @@ pub fn list(notes: &Notes) -> Markup {
         } @else if notes.notes.is_empty() {
             p { "No notes yet." }
         } @else {
-            ul.notes {
+            ul.written {
                 @for note in &notes.notes {
                     li {
                         p {

@@ -224,7 +224,7 @@ fn departments(o: &Overview) -> Markup {
                     thead { tr {
                         th scope="col" { "Department" } th.n scope="col" { "Last minute" } th.draw scope="col" { "Last 60 minutes" }
                         th.n scope="col" aria-sort="descending" { "Today so far" (parts::icon("down")) }
-                        th.c2 scope="col" colspan="2" { "Share of today" } th.rp scope="col" { "Services with events today" }
+                        th.n.sh scope="col" { "Share of today" } th.draw scope="col" { span.vh { "The share drawn" } } th.rp scope="col" { "Services with events today" }
                     } }
                     tbody { @for row in &o.departments { (department_row(row, total)) } }
                     tfoot { tr {

@@ -4,7 +4,7 @@
 //! data were 0; it says in words what the service does not send.
 
 mod beside;
-mod notes;
+pub(crate) mod notes;
 mod past;
 pub(crate) mod spanbar;
 mod today;

@@ -170,7 +170,7 @@ pub(crate) fn durations(s: &ServicePage) -> Markup {
 
 /// `under 1 s`, `840 ms` are of no use to a reader; seconds and up.
 pub(crate) fn took(ms: u64) -> String {
-    if ms < 1_000 { "under 1 s".to_owned() } else { format::span_fine(i64::try_from(ms).unwrap_or(i64::MAX)) }
+    if ms < 1_000 { "under 1 s".to_owned() } else { format::span_long(i64::try_from(ms).unwrap_or(i64::MAX)) }
 }
 
 pub(crate) fn reasons(s: &ServicePage) -> Markup {

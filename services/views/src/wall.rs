@@ -24,7 +24,7 @@ pub fn page(w: &Wall) -> String {
     html! {
         (DOCTYPE)
         html lang="en-GB" data-theme="dark" {
-            (head("Wallboard: government performance, live", Some("wall.js")))
+            (head("Wallboard: government performance, live", &["look.css", "chart.css", "wall.css"], Some("wall.js")))
             body.wall data-state=(state) data-topic="wall" data-now=(context.now_ms) data-today=(context.today)
                 data-wm=[context.freshness.wm_ms] data-simulated=[context.simulated.then_some("")] {
                 (PreEscaped(SPRITE))
@@ -103,16 +103,17 @@ fn day(w: &Wall) -> Markup {
     let start = today.start_ms();
     let day_minutes = ((today.next().start_ms() - start) / MINUTE_MS) as usize;
     let (path, x, y) = wall_line(&w.total.minutes, day_minutes);
+    let minute = (w.context.now_ms - start) / MINUTE_MS;
     let now = (w.context.now_ms - start) as f64 / (day_minutes as i64 * MINUTE_MS) as f64;
     html! {
         section.wband {
             (usual(w))
             svg.wchart role="img" aria-label="Transactions today by time of day" {
-                g.whl data-part="hours" { (PreEscaped(hour_marks(start, day_minutes))) }
+                g.whl data-part="hours" { (PreEscaped(hour_marks(start, day_minutes, minute))) }
                 svg width="100%" height="100%" viewBox="0 0 1000 200" preserveAspectRatio="none" { path.ln data-part="line" d=(path) {} }
                 line.wnow data-part="now" x1=(chart::pct(now)) x2=(chart::pct(now)) y1="0" y2="100%" {}
                 // The words once more, above the lines that would cross them.
-                g.whw data-part="hour-words" { (PreEscaped(hour_marks(start, day_minutes))) }
+                g.whw data-part="hour-words" { (PreEscaped(hour_marks(start, day_minutes, minute))) }
                 rect.wgap data-part="gap" x="0" width="0" y="0" height="100%" {}
                 circle.wend data-part="end" cx=(chart::pct(x / 1_000.0)) cy=(chart::pct(y / 200.0)) r=".9vh" {}
             }
@@ -120,22 +121,28 @@ fn day(w: &Wall) -> Markup {
     }
 }
 
-/// Lines and words at 6, 12 and 18 o'clock by London's clock; `web/chart.js` has the twin.
+/// Minutes of the day that a word of an hour covers, before its line or after it.
+const WORD_MINUTES: i64 = 195;
+
+/// Lines at 6, 12 and 18 o'clock by London's clock, with words except where the line of now would cross them;
+/// `web/chart.js` has the twin.
 #[must_use]
-pub fn hour_marks(day_start_ms: i64, day_minutes: usize) -> String {
+pub fn hour_marks(day_start_ms: i64, day_minutes: usize, now_minute: i64) -> String {
     let mut out = String::new();
     for i in 0..day_minutes / 60 {
         let word = clock::hm(day_start_ms + i as i64 * 60 * MINUTE_MS);
-        let class = match word.as_str() {
-            "06:00" | "12:00" => "wl",
-            "18:00" => "wl wl2",
+        let from_line = now_minute - i as i64 * 60;
+        let (class, covers) = match word.as_str() {
+            "06:00" | "12:00" => ("wl", -WORD_MINUTES..=0),
+            "18:00" => ("wl wl2", 0..=WORD_MINUTES),
             _ => continue,
         };
         let x = chart::pct((i * 60) as f64 / day_minutes as f64);
         let word = word.trim_start_matches('0');
-        out.push_str(&format!(
-            "<line x1=\"{x}\" x2=\"{x}\" y1=\"0\" y2=\"100%\" class=\"wt\"/><text x=\"{x}\" y=\"100%\" class=\"{class}\">{word}</text>"
-        ));
+        out.push_str(&format!("<line x1=\"{x}\" x2=\"{x}\" y1=\"0\" y2=\"100%\" class=\"wt\"/>"));
+        if !covers.contains(&from_line) {
+            out.push_str(&format!("<text x=\"{x}\" y=\"100%\" class=\"{class}\">{word}</text>"));
+        }
     }
     out
 }

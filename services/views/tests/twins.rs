@@ -171,8 +171,10 @@ fn charts_are_drawn_the_same() {
         let arguments = json!([day.to_string(), today, null, band, open]);
         cases.push(case("chart", "dayColumns", arguments, day_columns(day, &today, None, &band, open)));
         let minutes = ((day.next().start_ms() - day.start_ms()) / MINUTE_MS) as usize;
-        let marks = wall::hour_marks(day.start_ms(), minutes);
-        cases.push(case("chart", "hourMarks", json!([day.start_ms(), minutes]), marks));
+        for now in [0, 200, 361, 700, 1_100, 1_275, 1_439] {
+            let marks = wall::hour_marks(day.start_ms(), minutes, now);
+            cases.push(case("chart", "hourMarks", json!([day.start_ms(), minutes, now]), marks));
+        }
     }
     check(&cases);
 }

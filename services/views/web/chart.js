@@ -374,21 +374,26 @@ export function wallLine(minutes, dayMinutes) {
   return [path, x, y];
 }
 
+/** Minutes of the day that a word of an hour covers, before its line or after it. */
+const WORD_MINUTES = 195;
+
 /**
- * Lines and words at 6, 12 and 18 o'clock on the wall.
+ * Lines at 6, 12 and 18 o'clock on the wall, with words except where the line of now would cross them.
  * @param {number} dayStartMs
  * @param {number} dayMinutes
+ * @param {number} nowMinute
  */
-export function hourMarks(dayStartMs, dayMinutes) {
+export function hourMarks(dayStartMs, dayMinutes, nowMinute) {
   let out = "";
   for (let i = 0; i < Math.floor(dayMinutes / 60); i++) {
     const word = hm(dayStartMs + i * 3_600_000);
     const kind = word === "06:00" || word === "12:00" ? "wl" : word === "18:00" ? "wl wl2" : "";
     if (kind === "") continue;
     const x = pct((i * 60) / dayMinutes);
-    out +=
-      `<line x1="${x}" x2="${x}" y1="0" y2="100%" class="wt"/>` +
-      `<text x="${x}" y="100%" class="${kind}">${word.replace(/^0+/, "")}</text>`;
+    out += `<line x1="${x}" x2="${x}" y1="0" y2="100%" class="wt"/>`;
+    const fromLine = nowMinute - i * 60;
+    const [low, high] = kind === "wl" ? [-WORD_MINUTES, 0] : [0, WORD_MINUTES];
+    if (fromLine < low || fromLine > high) out += `<text x="${x}" y="100%" class="${kind}">${word.replace(/^0+/, "")}</text>`;
   }
   return out;
 }

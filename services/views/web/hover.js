@@ -22,6 +22,15 @@ function rowOf(svg, i) {
   return table === null ? null : { table, row: table.querySelector(`tr[data-i="${i}"]`) };
 }
 
+/**
+ * The places of which the table says something, in order: a day that is not over has hours without any.
+ * @param {SVGSVGElement} svg
+ */
+function places(svg) {
+  const rows = document.getElementById(svg.dataset.hover ?? "")?.querySelectorAll("tr[data-i]") ?? [];
+  return [...rows].map((row) => Number(row.getAttribute("data-i"))).sort((a, b) => a - b);
+}
+
 /** @param {SVGSVGElement} svg */
 function clear(svg) {
   svg.parentElement?.querySelector(".hover-x")?.remove();
@@ -83,12 +92,24 @@ export function hover() {
   document.addEventListener("keydown", (event) => {
     const svg = chartOf(document.activeElement);
     if (svg === null) return;
-    const at = Number(svg.dataset.at ?? Number(svg.dataset.n) - 1);
-    const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: Number(svg.dataset.n) - 1 }[event.key];
     if (event.key === "Escape") clear(svg);
+    const known = places(svg);
+    const at = Number(svg.dataset.at ?? known.at(-1));
+    const to = {
+      ArrowLeft: known.filter((place) => place < at).at(-1) ?? known[0],
+      ArrowRight: known.find((place) => place > at) ?? known.at(-1),
+      Home: known[0],
+      End: known.at(-1),
+    }[event.key];
     if (to === undefined) return;
     event.preventDefault();
     show(svg, to);
+  });
+  // The keyboard has come to a chart: its newest point shows that arrows lead on.
+  document.addEventListener("focusin", (event) => {
+    const svg = chartOf(event.target);
+    const newest = svg === null ? undefined : places(svg).at(-1);
+    if (svg !== null && newest !== undefined && svg.matches(":focus-visible")) show(svg, newest);
   });
   document.addEventListener("focusout", (event) => {
     const svg = chartOf(event.target);

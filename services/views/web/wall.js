@@ -272,7 +272,7 @@ class Wall {
     }
     const [path, x, y] = wallLine(figures, minutes);
     const { hours, words, line, end } = this.parts;
-    hours.innerHTML = hourMarks(start, minutes);
+    hours.innerHTML = hourMarks(start, minutes, at.minuteS / 60 - start / 60_000);
     words.innerHTML = hours.innerHTML;
     line.setAttribute("d", path);
     end.setAttribute("cx", pct(x / 1000));

@@ -3,6 +3,7 @@
 //! Invariant: all lines are cut into the same periods. A period that was not counted from its beginning is missing, so
 //! that a line never seems to rise where only its counting began. Stated figures are never put among counted ones.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use domain::calendar::Length;
@@ -11,7 +12,7 @@ use domain::statement::MetricNumber;
 use domain::time::Day;
 use views::ask::Broken;
 use views::compare::{Against, Metric, Scale};
-use views::figures::{Compare, CompareAsked, CompareLine, Context, Counted, Recent, ServiceRef, Warning};
+use views::figures::{Compare, CompareAsked, CompareLine, Context, Counted, LineNote, Recent, ServiceRef, Warning};
 
 use super::Composer;
 use crate::days::DaySums;
@@ -48,6 +49,7 @@ impl Composer<'_> {
         let has = |i: &usize| lines.iter().all(|line| line.values[*i].is_some_and(|x| x > 0.0));
         Ok(Compare {
             base: (0..last).find(has).filter(|_| !lines.is_empty()),
+            notes: self.notes_on(&members, &starts_ms, if windows.is_some() { None } else { Some(asked.span.to_ms) }),
             warnings: self.warnings(asked, &members, &lines),
             found: self.found_by_text(asked),
             starts_s: starts_ms.iter().map(|ms| ms / 1_000).collect(),
@@ -56,6 +58,23 @@ impl Composer<'_> {
             lines,
             context,
         })
+    }
+
+    /// What is written about the services within the time shown, numbered on this page; without `end` that is until the
+    /// last start.
+    fn notes_on(&self, members: &[Member], starts_ms: &[i64], end: Option<i64>) -> Vec<LineNote> {
+        let (Some(first), Some(last)) = (starts_ms.first(), starts_ms.last()) else { return Vec::new() };
+        let shown = *first..end.unwrap_or(*last);
+        let of = |(line, one): (usize, &Member)| {
+            let number = one.services.first().filter(|_| !one.is_department);
+            let notes = number.map(|number| self.notes(*number)).unwrap_or_default();
+            notes.into_iter().map(move |note| LineNote { line, note })
+        };
+        let mut notes: Vec<_> = members.iter().enumerate().flat_map(of).collect();
+        notes.retain(|one| shown.contains(&one.note.day.start_ms()));
+        notes.sort_by_key(|one| Reverse(one.note.day));
+        notes.iter_mut().zip(1..).for_each(|(one, number)| one.note.number = number);
+        notes
     }
 
     fn members(&self, asked: &CompareAsked) -> Result<Vec<Member>, Vec<Broken>> {

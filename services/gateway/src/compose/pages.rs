@@ -197,7 +197,8 @@ impl Composer<'_> {
         figures.filter_map(both).collect()
     }
 
-    fn notes(&self, number: ServiceNumber) -> Vec<NoteFigure> {
+    /// What is written about a service, newest day first.
+    pub(super) fn notes(&self, number: ServiceNumber) -> Vec<NoteFigure> {
         let figure = |(at, annotation): (usize, &Annotation)| {
             let note = annotation.latest();
             let (_, earlier) = annotation.versions().split_last()?;

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a column's height is the sum of its parts; a minute without a figure has no column. It never interpolates.
 
+use super::ends::apart;
 use super::{Axis, column, escape, nothing, num, pct};
 use crate::{clock, format};
 
@@ -134,14 +135,8 @@ fn time_words(from_s: i64, n: usize) -> String {
 fn end_words(parts: &[(&Part, f64)]) -> String {
     let named: Vec<_> = parts.iter().filter(|(part, _)| !part.label.is_empty()).collect();
     let mut ys: Vec<f64> = named.iter().map(|(_, middle)| *middle).collect();
-    for i in 1..ys.len() {
-        ys[i] = ys[i].min(ys[i - 1] - 21.0);
-    }
-    let mut least = 9.0;
-    for y in ys.iter_mut().rev() {
-        *y = y.max(least);
-        least = *y + 21.0;
-    }
+    let gaps = vec![21.0; ys.len()];
+    apart(&mut ys, &gaps, 9.0);
     let mut out = String::new();
     for ((part, middle), y) in named.iter().zip(ys) {
         let last = part.values.iter().rev().nth(1).copied().flatten();

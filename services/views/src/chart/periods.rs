@@ -6,86 +6,15 @@
 use domain::calendar::Length;
 use domain::time::Day;
 
-use super::{column, escape, grid_step, num, pct};
-use crate::{clock, format};
+use super::ends::{End, Room, words_at_the_end};
+use super::scale::{Scale, Unit, Y_TOP, Y_ZERO};
+use super::{column, escape, num, pct};
+use crate::clock;
 
 /// The height of the drawing.
 pub const HEIGHT: f64 = 260.0;
-const Y_TOP: f64 = 14.0;
-const Y_ZERO: f64 = 232.0;
 /// Words on the time axis at most.
 const WORDS: usize = 7;
-
-/// What the vertical axis measures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unit {
-    /// Transactions.
-    Count,
-    /// A part of one, written in per cent.
-    Share,
-    /// Milliseconds.
-    Time,
-    /// Pounds.
-    Pounds,
-    /// The first figure is 100.
-    Index,
-}
-
-impl Unit {
-    /// A figure in words.
-    #[must_use]
-    pub fn text(self, x: f64) -> String {
-        match self {
-            Self::Count if x >= 100_000.0 => format::short(x.round() as u64),
-            Self::Count | Self::Index => format::exact(x.max(0.0).round() as u64),
-            Self::Share => format::share(x),
-            Self::Time => match x.round() as i64 {
-                ms if ms % 86_400_000 == 0 && ms >= 172_800_000 => format!("{} d", ms / 86_400_000),
-                ms if ms % 3_600_000 == 0 && ms > 0 => format!("{} h", ms / 3_600_000),
-                ms if ms % 60_000 == 0 && ms > 0 => format!("{} min", ms / 60_000),
-                ms => format::span_fine(ms),
-            },
-            Self::Pounds => format::pounds(x),
-        }
-    }
-
-    /// The figure at the upper end of the axis and the step between its lines.
-    fn axis(self, low: f64, max: f64) -> (f64, f64, f64) {
-        match self {
-            Self::Share => {
-                let low = if low > 0.5 { (low * 5.0 - 0.2).floor() / 5.0 } else { 0.0 };
-                // A rate over 100 % is possible: a start in one period may complete in the next.
-                let step = if max > 2.0 { grid_step(max.ceil().min(1e15) as u64) as f64 } else { 0.2 };
-                let low = if step > 0.5 { 0.0 } else { low.max(0.0) };
-                (low, low + step * ((max.max(1.0) - low) / step - 1e-9).ceil().max(1.0), step)
-            }
-            Self::Time => {
-                let step = [
-                    1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1_200, 1_800, 3_600, 7_200, 14_400, 28_800, 86_400,
-                    172_800, 864_000,
-                ]
-                .into_iter()
-                .map(|s| f64::from(s) * 1_000.0)
-                .find(|step| step * 4.0 >= max)
-                .unwrap_or((max / 4.0).max(1.0));
-                (0.0, step * (max / step).ceil().max(1.0), step)
-            }
-            Self::Pounds => {
-                let step = grid_step((max * 100.0).ceil().max(1.0) as u64) as f64 / 100.0;
-                (0.0, step * (max / step).ceil().max(1.0), step)
-            }
-            Self::Index => {
-                let step = grid_step((max - low).ceil().max(4.0) as u64) as f64;
-                let low = (low / step).floor() * step;
-                (low, low + step * ((max - low) / step).ceil().max(1.0), step)
-            }
-            Self::Count => {
-                let step = grid_step(max.ceil().max(1.0) as u64) as f64;
-                (0.0, step * (max / step).ceil().max(1.0), step)
-            }
-        }
-    }
-}
 
 /// One part of a stack, or one line.
 #[derive(Debug, Clone, PartialEq)]
@@ -115,37 +44,8 @@ pub struct Periods {
     pub strands: Vec<Strand>,
     /// Notes: the period, and the number at the flag.
     pub notes: Vec<(usize, usize)>,
-}
-
-struct Axis {
-    low: f64,
-    top: f64,
-    step: f64,
-}
-
-impl Axis {
-    fn y(&self, x: f64) -> f64 {
-        Y_ZERO - (Y_ZERO - Y_TOP) * ((x - self.low) / (self.top - self.low)).clamp(0.0, 1.05)
-    }
-
-    fn grid(&self, unit: Unit) -> String {
-        let mut out = String::new();
-        let lines = ((self.top - self.low) / self.step).round() as usize;
-        for line in 0..=lines {
-            let x = self.low + self.step * line as f64;
-            let y = num(self.y(x));
-            let class = match line {
-                0 => "axis",
-                _ if unit == Unit::Index && (x - 100.0).abs() < 0.5 => "hund",
-                _ => "grid",
-            };
-            out.push_str(&format!(
-                "<line x2=\"100%\" y1=\"{y}\" y2=\"{y}\" class=\"{class}\"/><text x=\"-8\" y=\"{y}\" dy=\"5\" class=\"e\">{}</text>",
-                unit.text(x)
-            ));
-        }
-        out
-    }
+    /// Where the names of lines and parts stand.
+    pub room: Room,
 }
 
 /// The words under a period: short.
@@ -177,16 +77,32 @@ pub fn long_word(length: Length, start_ms: i64) -> String {
 }
 
 impl Periods {
-    /// Where the axis of lines starts, in words, if that is not 0.
+    /// What is to be said of the axis of lines, if it is not an even one from 0.
     #[must_use]
-    pub fn axis_start(&self) -> Option<String> {
-        let (low, _, _) = self.unit.axis(self.extent().0, self.extent().1);
-        (low > 0.0 && self.strands.len() == 1).then(|| self.unit.text(low))
+    pub fn axis_words(&self) -> Option<String> {
+        let (low, max) = self.extent();
+        let scale = Scale::new(self.unit, low, max);
+        if scale.is_logarithmic {
+            return Some("The axis is logarithmic".to_owned());
+        }
+        (scale.low() > 0.0).then(|| format!("The axis starts at {}", self.unit.text(scale.low())))
+    }
+
+    /// Lines leave out what is open if it is a count: a day that has just begun would seem a fall.
+    #[must_use]
+    pub fn shows_open_in_lines(&self) -> bool {
+        self.open && !matches!(self.unit, Unit::Count | Unit::Index)
+    }
+
+    /// How many periods are over.
+    fn over(&self) -> usize {
+        self.starts.len() - usize::from(self.open)
     }
 
     /// The least and the largest figure.
     fn extent(&self) -> (f64, f64) {
-        let known = self.strands.iter().flat_map(|strand| strand.values.iter().copied().flatten());
+        let shown = if self.shows_open_in_lines() { self.starts.len() } else { self.over() };
+        let known = self.strands.iter().flat_map(|strand| strand.values.iter().take(shown).copied().flatten());
         let (low, max) = known.fold((f64::INFINITY, 0.0_f64), |(low, max), x| (low.min(x), max.max(x)));
         (if low.is_finite() { low } else { 0.0 }, max)
     }
@@ -204,25 +120,27 @@ impl Periods {
         let width = 1_000.0 / n.max(1) as f64;
         let mut base = vec![0.0; n];
         let mut open = String::new();
+        let mut ends = Vec::new();
+        let last = self.over().saturating_sub(1);
         out.push_str(&inner_begin());
         for strand in &self.strands {
             let mut path = String::new();
+            let foot = base.get(last).copied().unwrap_or(0.0);
+            let figure = strand.values.get(last).copied().flatten();
+            ends.push(self.end(strand, axis.y(foot + figure.unwrap_or(0.0) / 2.0), figure));
             for (i, low) in base.iter_mut().enumerate() {
                 let Some(x) = strand.values.get(i).copied().flatten() else { continue };
                 let (y_low, y_high) = (axis.y(*low), axis.y(*low + x));
                 *low += x;
                 let (x0, x1) = (i as f64 * width + width * 0.1, i as f64 * width + width * 0.9);
                 if self.open && i + 1 == n {
-                    let fill = match strand.colour {
-                        rating if rating.starts_with('r') => format!("class=\"{} opn\"", class("f", rating)),
-                        colour => format!("fill=\"url(#pv{colour})\""),
-                    };
                     open.push_str(&format!(
-                        "<rect x=\"{}\" width=\"{}\" y=\"{}\" height=\"{}\" {fill}/>",
+                        "<rect x=\"{}\" width=\"{}\" y=\"{}\" height=\"{}\" fill=\"url(#pv{})\"/>",
                         pct(x0 / 1_000.0),
                         pct((x1 - x0) / 1_000.0),
                         num(y_high),
-                        num(y_low - y_high)
+                        num(y_low - y_high),
+                        strand.colour
                     ));
                 } else {
                     path.push_str(&column(x0, x1, y_low - Y_TOP, y_high - Y_TOP));
@@ -234,7 +152,13 @@ impl Periods {
         }
         out.push_str("</svg>");
         out.push_str(&open);
+        out.push_str(&words_at_the_end(ends, self.room));
         out
+    }
+
+    fn end<'a>(&self, strand: &'a Strand, y: f64, figure: Option<f64>) -> End<'a> {
+        let figure = figure.map_or_else(|| "none".to_owned(), |x| self.unit.text(x));
+        End { y, class: class("f", strand.colour), label: &strand.label, figure }
     }
 
     /// Lines, dotted to the open period: the inside of the `svg`, which is [`HEIGHT`] high.
@@ -244,19 +168,23 @@ impl Periods {
         let (mut out, axis) = self.ground(low, max);
         let n = self.starts.len();
         let place = |i: usize| (i as f64 + 0.5) * 1_000.0 / n.max(1) as f64;
-        let mut ends = String::new();
+        let shown = if self.shows_open_in_lines() { n } else { self.over() };
+        let mut points = String::new();
+        let mut ends = Vec::new();
         out.push_str(&inner_begin());
         for strand in &self.strands {
             let (mut path, mut dotted) = (String::new(), String::new());
             let mut before: Option<(f64, f64)> = None;
-            for (i, value) in strand.values.iter().enumerate() {
+            let newest = strand.values.iter().take(shown).rev().find_map(|x| *x);
+            ends.push(self.end(strand, newest.map_or(Y_ZERO, |x| axis.y(x)), newest));
+            for (i, value) in strand.values.iter().enumerate().take(shown) {
                 let Some(x) = *value else {
                     before = None;
                     continue;
                 };
                 let at = (place(i), axis.y(x) - Y_TOP);
                 let is_open = self.open && i + 1 == n;
-                let next = strand.values.get(i + 1).copied().flatten();
+                let next = strand.values.get(i + 1).copied().flatten().filter(|_| i + 1 < shown);
                 match before {
                     Some(from) if is_open => {
                         dotted = format!("M{} {}L{} {}", num(from.0), num(from.1), num(at.0), num(at.1));
@@ -266,7 +194,7 @@ impl Periods {
                     None => {}
                 }
                 if strand.colour == "s" {
-                    ends.push_str(&format!(
+                    points.push_str(&format!(
                         "<svg class=\"spill\" x=\"{}\" y=\"{}\"><rect class=\"sq\" x=\"-4\" y=\"-4\" width=\"8\" height=\"8\"/></svg>",
                         pct(at.0 / 1_000.0),
                         num(at.1 + Y_TOP)
@@ -277,7 +205,7 @@ impl Periods {
                     } else {
                         format!("ptn {}", class("f", strand.colour))
                     };
-                    ends.push_str(&format!(
+                    points.push_str(&format!(
                         "<circle class=\"{class}\" cx=\"{}\" cy=\"{}\" r=\"4\"/>",
                         pct(at.0 / 1_000.0),
                         num(at.1 + Y_TOP)
@@ -294,16 +222,16 @@ impl Periods {
             }
         }
         out.push_str("</svg>");
-        out.push_str(&ends);
+        out.push_str(&points);
+        out.push_str(&words_at_the_end(ends, self.room));
         out
     }
 
     /// Lines, words and what is not known.
-    fn ground(&self, low: f64, max: f64) -> (String, Axis) {
-        let (low, top, step) = self.unit.axis(low, max);
-        let axis = Axis { low, top, step };
+    fn ground(&self, low: f64, max: f64) -> (String, Scale) {
+        let axis = Scale::new(self.unit, low, max);
         let n = self.starts.len();
-        let mut out = axis.grid(self.unit);
+        let mut out = axis.grid();
         let nothing = self.strands.iter().all(|strand| strand.values.iter().all(Option::is_none));
         if self.uncounted > 0 && self.uncounted < n {
             let words = if self.uncounted * 4 > n { "before counting began" } else { "" };
@@ -373,12 +301,16 @@ mod tests {
             unit: Unit::Count,
             strands: vec![Strand { colour: "1", label: "a".into(), values: values.to_vec() }],
             notes: Vec::new(),
+            room: Room::None,
         }
     }
 
     #[test]
     fn a_gap_breaks_the_line_and_the_open_period_is_hollow() {
-        let svg = chart(&[Some(1.0), Some(2.0), None, Some(4.0), Some(1.0)], true).lines();
+        let mut shares = chart(&[Some(1.0), Some(2.0), None, Some(4.0), Some(1.0)], true);
+        assert!(!shares.lines().contains("dots"), "a count that is still open is left out");
+        shares.unit = Unit::Share;
+        let svg = shares.lines();
         assert_eq!(svg.matches("class=\"ln2 l1\"").count(), 1);
         let path = svg.split("class=\"ln2 l1\" d=\"").nth(1).unwrap().split('"').next().unwrap();
         assert_eq!((path.matches('M').count(), path.matches('L').count()), (2, 1), "{path}");
@@ -401,17 +333,6 @@ mod tests {
         before.uncounted = 2;
         assert!(before.columns().contains("before counting began"));
         assert!(chart(&[None, None], false).lines().contains("nothing counted in this span"));
-    }
-
-    #[test]
-    fn axes_reach_their_figures() {
-        for unit in [Unit::Count, Unit::Share, Unit::Time, Unit::Pounds, Unit::Index] {
-            for max in [0.0, 0.3, 0.99, 1.2, 7.0, 99.0, 101.0, 12_345.0, 9.9e9] {
-                let (low, top, step) = unit.axis(max / 3.0, max);
-                assert!(top >= max && low <= max / 3.0 && step > 0.0, "{unit:?} {max}: {low} {top} {step}");
-                assert!((top - low) / step < 60_000.0);
-            }
-        }
     }
 
     #[test]

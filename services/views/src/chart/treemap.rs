@@ -110,6 +110,11 @@ pub(crate) fn svg(map: &Treemap, width: f64) -> Markup {
     }
 }
 
+/// The narrowest drawing of each class of windows, in pixels: wide ones, those of at most 1100 and those of at most 544.
+const WINDOWS: [(&str, f64); 3] = [("t0", f64::INFINITY), ("t1", 480.0), ("t2", 288.0)];
+/// A drawing may be so much narrower than it was laid out for before the next class of windows begins.
+const FIT: f64 = 0.83;
+
 /// Tiles of one department that follow one another are one area.
 fn groups(tiles: &[Tile]) -> Vec<&[Tile]> {
     tiles.chunk_by(|a, b| a.department.is_some() && a.department == b.department).collect()
@@ -127,12 +132,15 @@ fn tile_svg(tile: &Tile, rect: Rect, width: f64, whole: u64) -> Markup {
     let colour = tile.department.as_ref().map_or(5, parts::colour);
     let text = title(tile);
     html! {
-        a href=(tile.href) aria-label=(text) {
+        a href=(tile.href) aria-label=(spoken(tile)) {
             svg x=(percent(rect.x, width)) y=(pixels(rect.y)) width=(percent(rect.w, width)) height=(pixels(rect.h)) {
                 title { (text) }
                 rect width="100%" height="100%" class=(format!("f{colour}")) {}
-                @for line in label(tile, rect, whole) {
-                    text x="10" y=(line.y) class=(format!("on{colour}{}{}", if line.number { " num" } else { "" }, if line.big { " big" } else { "" })) { (line.text) }
+                // As many words as fit into a window of each width; `look.css` shows those of this one.
+                @for (class, shown) in WINDOWS {
+                    g class=(class) aria-hidden="true" { @for line in label(tile, Rect { w: rect.w * (shown / width).min(FIT), ..rect }, whole) {
+                        text x="10" y=(line.y) class=(format!("on{colour}{}{}", if line.number { " num" } else { "" }, if line.big { " big" } else { "" })) { (line.text) }
+                    } }
                 }
             }
         }
@@ -147,6 +155,12 @@ fn title(tile: &Tile) -> String {
         _ => String::new(),
     };
     format!("{}{of}: {exact} a year", tile.name)
+}
+
+/// The same, with the short name that may be all that is seen.
+fn spoken(tile: &Tile) -> String {
+    let also = if tile.name.contains(&tile.short_name) { String::new() } else { format!(", {}", tile.short_name) };
+    title(tile).replacen(&tile.name, &format!("{}{also}", tile.name), 1)
 }
 
 struct Line {

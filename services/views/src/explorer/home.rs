@@ -31,13 +31,13 @@ pub fn home_page(home: &ExplorerHome) -> String {
         (newest(home))
         section.sec #map {
             header { h2 { "Where the transactions are" } p.sub { "Area is transactions a year, colour is the department. Anything under a fortieth of the whole is gathered in “others”; choose a tile to go into it." } }
-            div.maps { (map_figure(&home.map, WIDE)) (map_figure(&home.rest, NARROW)) }
+            div.maps { @for (map, width) in [(&home.map, WIDE), (&home.rest, NARROW)] { (map_figure(map, width, &html! { h3 { (map.title) } })) } }
         }
         section.sec #departments {
             header { h2 { "By department" } p.sub { "Yearly figures of each service, summed. Take-up is the ratio of the sums over the services that state both figures; each sum says over how many services it goes." }
                 a href=(home.asked.but(|a| a.by = List::Services).address("/explorer/all-services")) { "By service" } }
-            (departments_table(&home.departments, &home.sums, &home.asked))
             (year_form(&home.asked, &home.windows, "/explorer"))
+            (departments_table(&home.departments, &home.sums, &home.asked))
             (table_foot(&home.asked, "/explorer/all-services", home.stated_as_of_ms, home.newest.as_ref()))
         }
         section.sec #high-volume {
@@ -96,10 +96,10 @@ fn newest(home: &ExplorerHome) -> Markup {
     }
 }
 
-fn map_figure(map: &Treemap, width: f64) -> Markup {
+fn map_figure(map: &Treemap, width: f64, title: &Markup) -> Markup {
     html! {
         figure {
-            div.ctitle { h3 { (map.title) } }
+            div.ctitle { (title) }
             @if map.tiles.is_empty() { p { (missing("not provided")) } } @else { (treemap::svg(map, width)) }
             div.cfoot {
                 details { summary { "View as table" } div.scroll tabindex="0" { (treemap::table(map)) } }
@@ -117,7 +117,7 @@ fn with_format(address: &str) -> String {
 
 /// The map of a department or an agency, with its title and table.
 pub(super) fn body_map(map: &Treemap) -> Markup {
-    map_figure(map, FULL)
+    map_figure(map, FULL, &html! { h3 { (map.title) } })
 }
 
 /// `/explorer/treemap`
@@ -130,7 +130,7 @@ pub fn map_page(page: &ExplorerMap) -> String {
             p.lead.sub { "Area is transactions a year, colour is the department. Anything under a fortieth of the whole is gathered in “others”; choose a tile to go into it." }
         }
         (year_form(&page.asked, &page.windows, "/explorer/treemap"))
-        section.sec.listed aria-label="The map" { (map_figure(&page.map, FULL)) }
+        section.sec.listed aria-label="The map" { (map_figure(&page.map, FULL, &html! { h2 { (page.map.title) } })) }
     };
     frame(
         &Frame {

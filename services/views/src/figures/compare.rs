@@ -4,7 +4,7 @@ use domain::time::Day;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Counted, ServiceRef, StatedYear, day_text};
+use super::{Context, Counted, NoteFigure, ServiceRef, StatedYear, day_text};
 use crate::compare::{Against, Metric, Scale};
 use crate::span::Span;
 
@@ -24,6 +24,8 @@ pub struct Compare {
     pub base: Option<usize>,
     /// The lines, in the order asked for.
     pub lines: Vec<CompareLine>,
+    /// What departments wrote about the services compared within the time shown, newest day first.
+    pub notes: Vec<LineNote>,
     /// What may not be compared, and why.
     pub warnings: Vec<Warning>,
     /// Services that the text in `add` may mean.
@@ -74,6 +76,16 @@ pub struct CompareLine {
     pub recent: Recent,
     /// What is stated, for a service.
     pub stated: Option<StatedYear>,
+}
+
+/// A note on a service that is compared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LineNote {
+    /// The place of its service among the lines.
+    pub line: usize,
+    /// The note, numbered on this page.
+    #[serde(flatten)]
+    pub note: NoteFigure,
 }
 
 /// A recent stretch and the one it stands against, place by place.

@@ -7,7 +7,7 @@ use maud::{Markup, PreEscaped, html};
 use super::tables;
 use crate::chart::{self, Axis, column, nothing, num, pct};
 use crate::csv::Csv;
-use crate::figures::govuk::{PageDay, PageHistory};
+use crate::figures::govuk::PageHistory;
 use crate::figures::{Context, HourFigure};
 use crate::layout::{ATTRIBUTION, Frame, REFRESH_S, page as frame};
 use crate::{clock, format};
@@ -50,13 +50,8 @@ pub fn history_page(h: &PageHistory) -> String {
     let open_from_s = h.context.edge_ms().div_euclid(3_600_000) * 3_600;
     let csv = address(&h.path).replacen("/govuk/pages", "/api/v1/govuk/pages.csv", 1);
     let json = address(&h.path).replacen("/govuk/pages", "/api/v1/govuk/pages", 1);
-    let foot = |table: &Markup| {
-        html! { div.cfoot {
-            details { summary { "View as table" } div.scroll tabindex="0" { (table) } }
-            a href=(json) { "JSON" } " " a href=(csv) { "CSV" }
-            span.kind { b { "Counted" } ", today provisional" }
-        } }
-    };
+    let foot =
+        |table: &Markup| crate::parts::foot(Some(table), &json, &csv, &html! { b { "Counted" } ", today provisional" });
     let body = html! {
         div.pagehead {
             h1.path { (h.path) }
@@ -69,14 +64,14 @@ pub fn history_page(h: &PageHistory) -> String {
                 p.sub { "In the week of 27 January 2013 it was entered " (format::exact(h.published_entries)) " times, as published." }
             }
             figure data-island="days" {
-                div.chart { svg height="260" role="img" aria-label="Views by day; the table below holds the figures" { (PreEscaped(days(h))) } }
-                (foot(&days_table(&h.days)))
+                div.chart { svg height="260" role="img" tabindex="0" aria-label="Views by day; the figures are in the table below" data-hover="days-table" data-n=(DAYS) { (PreEscaped(days(h))) } }
+                (foot(&days_table(h)))
             }
         }
         section.row {
             div.say { h2 { "Today by hour" } p.sub { "Times that the page was shown." } }
             figure data-island="hours" {
-                div.chart { svg height="260" role="img" aria-label="Views by hour today; the table below holds the figures" { (PreEscaped(chart::day_columns(h.context.today, &today, None, &[], open_from_s))) } }
+                div.chart { svg height="260" role="img" tabindex="0" aria-label="Views by hour today; the figures are in the table below" data-hover="hours-table" data-n=(super::hours_of(h.context.today)) { (PreEscaped(chart::day_columns(h.context.today, &today, None, &[], open_from_s))) } }
                 (foot(&tables::hours(&h.hours, false)))
             }
         }
@@ -141,11 +136,12 @@ fn days(h: &PageHistory) -> String {
     out
 }
 
-fn days_table(days: &[PageDay]) -> Markup {
-    html! { table {
+fn days_table(h: &PageHistory) -> Markup {
+    let first = h.context.today.0 + 1 - DAYS;
+    html! { table #days-table {
         caption.vh { "Views by day, newest first" }
         thead { tr { th scope="col" { "Day" } th.n scope="col" { "Views" } th.n scope="col" { "Distinct visitors" } } }
-        tbody { @for day in days.iter().rev() { tr {
+        tbody { @for day in h.days.iter().rev() { tr data-i=(day.day.0 - first) {
             th scope="row" { (clock::long_date(day.day)) } td.n { (format::exact(day.views)) } td.n { (format::exact(day.visitors)) }
         } } }
     } }

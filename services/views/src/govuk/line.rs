@@ -37,7 +37,7 @@ pub(super) fn of(points: &[LinePoint], now_ms: i64) -> String {
     }
     out.push_str(&format!(
         "<svg y=\"{Y_TOP}\" width=\"100%\" height=\"{0}\" viewBox=\"0 0 1000 {0}\" preserveAspectRatio=\"none\">\
-         <path class=\"sl\" fill=\"none\" vector-effect=\"non-scaling-stroke\" d=\"{path}\"/></svg>",
+         <path class=\"ln\" d=\"{path}\"/></svg>",
         Y_ZERO - Y_TOP
     ));
     for hour in (from_s.div_euclid(3_600) + 1)..=last.until_s.div_euclid(3_600) {

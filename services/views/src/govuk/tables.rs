@@ -94,18 +94,18 @@ fn cell(n: Option<u64>) -> String {
 }
 
 pub(super) fn line(points: &[LinePoint]) -> Markup {
-    html! { table {
+    html! { table #line-table {
         caption.vh { "Distinct visitors of five minutes, newest first" }
         thead { tr { th scope="col" { "Five minutes until" } th.n scope="col" { "Visitors" } } }
-        tbody { @for point in points.iter().rev() { tr { th scope="row" { (clock::hm(point.until_s * 1_000)) } td.n { (cell(point.visitors)) } } } }
+        tbody { @for (i, point) in points.iter().enumerate().rev() { tr data-i=(i) { th scope="row" { (clock::hm(point.until_s * 1_000)) } td.n { (cell(point.visitors)) } } } }
     } }
 }
 
 pub(super) fn hours(hours: &[VisitorHour], with_usual: bool) -> Markup {
-    html! { table {
+    html! { table #hours-table {
         caption.vh { "Visitors by hour" }
         thead { tr { th scope="col" { "Hour" } th.n scope="col" { "Visitors" } th.n scope="col" { "Views" } @if with_usual { th.n scope="col" { "Usual visitors" } } } }
-        tbody { @for hour in hours { tr {
+        tbody { @for (i, hour) in hours.iter().enumerate() { tr data-i=(i) {
             th scope="row" { (clock::hm(hour.from_s * 1_000)) } td.n { (cell(hour.visitors)) } td.n { (cell(hour.views)) } @if with_usual { td.n { (cell(hour.usual)) } }
         } } }
     } }
@@ -173,7 +173,7 @@ pub(super) fn trending(g: &GovUk) -> Markup {
                     } } }
                 } } }
             }
-            div.cfoot { a href="/api/v1/govuk" { "JSON" } " " a href="/api/v1/govuk.csv?table=trending" { "CSV" } }
+            div.cfoot { a href="/api/v1/govuk.csv?table=trending" { "CSV" } a href="/api/v1/govuk" { "JSON" } }
         }
     }
 }

@@ -7,7 +7,7 @@ use domain::calendar::Length;
 use domain::time::Day;
 use maud::{Markup, PreEscaped, html};
 
-use crate::chart::{HEIGHT, Periods, Strand, Unit};
+use crate::chart::{HEIGHT, Periods, Room, Strand, Unit};
 use crate::figures::{BesideFigure, ServicePage, StatedPoint};
 use crate::{clock, format};
 
@@ -52,6 +52,7 @@ fn drawn(costs: &[StatedPoint]) -> Markup {
             values: costs.iter().map(|point| point.value).collect(),
         }],
         notes: Vec::new(),
+        room: Room::None,
     };
     html! {
         div.chart { svg height=(HEIGHT) role="img" tabindex="0" aria-label="Cost per transaction as stated; the figures are in the table below"

@@ -8,7 +8,7 @@ use domain::vocabulary::Channel;
 use maud::{Markup, PreEscaped, html};
 
 use super::notes;
-use crate::chart::{HEIGHT, Periods, Strand, Unit, bar};
+use crate::chart::{HEIGHT, Periods, Room, Strand, Unit, bar};
 use crate::figures::{Point, Series, ServicePage};
 use crate::parts::foot;
 use crate::service_use::took;
@@ -49,7 +49,7 @@ fn figure(s: &ServicePage, series: &Series, drawn: &Drawn<'_>) -> Markup {
             thead { tr { th scope="col" { (series.asked.period.name()) } @for head in drawn.heads { th.n scope="col" { (head) } } } }
             tbody { @for (i, (start, point)) in slots.iter().enumerate() {
                 tr data-i=(i) {
-                    th scope="row" { (crate::chart::long_word(series.asked.period, *start)) @if i == last && drawn.chart.open { " " span.unit { "open" } } }
+                    th scope="row" { (crate::chart::long_word(series.asked.period, *start)) @if i == last && drawn.chart.open { " " span.unit { "open" } } (notes::of_period(s.notes.iter(), drawn.chart, i)) }
                     @match point {
                         Some(point) => @for cell in (drawn.rows)(point) { td.n { (cell) } },
                         None => @for _ in drawn.heads { td.n { "none" } },
@@ -60,17 +60,17 @@ fn figure(s: &ServicePage, series: &Series, drawn: &Drawn<'_>) -> Markup {
     };
     html! {
         div.ctitle { div.keys { (drawn.unit_words) } }
-        div.chart {
+        div.chart.(drawn.chart.room.class().unwrap_or("")) {
             svg height=(HEIGHT) role="img" tabindex="0" aria-label=(format!("{}; the figures are in the table below", drawn.label))
                 data-hover=(format!("{}-table", drawn.id)) data-n=(n) { (PreEscaped(&drawn.svg)) }
         }
         (legend(drawn.chart))
         (foot(Some(&table), &address(""), &address("csv"), &html! { b { "Counted" } ", as of " (clock::hm(series.as_of_ms)) @if drawn.chart.open { "; the " @if drawn.svg.contains("hol ") { "hollow" } @else { "hatched" } " " (series.asked.period.name()) " is still open" }
-            @if let Some(start) = drawn.chart.axis_start() { ". The axis starts at " (start) } }))
+            @if drawn.svg.contains("ln2") && let Some(words) = drawn.chart.axis_words() { ". " (words) } }))
     }
 }
 
-/// What each colour is, with the last figure that is over.
+/// What each colour is, on screens too small for words at the right end.
 fn legend(chart: &Periods) -> Markup {
     html! {
         @if chart.strands.len() > 1 {
@@ -96,6 +96,7 @@ fn periods(s: &ServicePage, series: &Series, unit: Unit, strands: Vec<Strand>) -
         open: slots.last().is_some_and(|(start, _)| series.asked.period.end_at(*start) > s.context.now_ms),
         uncounted: series.uncounted(),
         unit,
+        room: if strands.len() > 1 { Room::Names } else { Room::None },
         strands,
         notes: notes::flags(&s.notes, series),
     }
@@ -329,7 +330,7 @@ fn durations(s: &ServicePage, series: &Series) -> Markup {
         move |point: &Point| point.durations.as_ref().map(|d| get(d) as f64)
     };
     let strands = vec![
-        strand(series, "1", "half took at most", of(|d| d.p50_ms)),
+        strand(series, "1", "half", of(|d| d.p50_ms)),
         strand(series, "6", "9 in 10", of(|d| d.p90_ms)),
         strand(series, "p", "99 in 100", of(|d| d.p99_ms)),
     ];

@@ -47,7 +47,7 @@ pub(super) fn table(list: &ServiceList) -> Markup {
             caption.vh { "Services" }
             thead { tr {
                 @for (sort, class, word) in HEADS { (head(asked, sort, class, word)) }
-                th.st scope="col" { "State" }
+                th.st scope="col" { "Last heard" }
             } }
             tbody { @for row in &list.services { tr { (cells(list, row)) } } }
         }
@@ -82,7 +82,7 @@ fn cells(list: &ServiceList, row: &ListRow) -> Markup {
         td.n.p3 data-l="completed" { (or_none(percent(counted.completed_of_started, counted.started).map(|p| html! { (p) }), "no starts")) }
         td.n.p3 data-l="satisfied" { (or_none(counted.rated.zip(counted.rating_sum).and_then(|(n, sum)| format::satisfaction(n, sum)).map(|p| html! { (p) }), "no ratings")) }
         (stated(row.stated.as_ref()))
-        td.st.p4 { (state(list, row)) }
+        td.st.p4 data-l="last heard" { (state(list, row)) }
     }
 }
 
@@ -116,7 +116,7 @@ fn difference(counted: u64, stated: u64) -> String {
         .map_or_else(|| "nothing was stated".to_owned(), |p| format!("{sign}{p}"))
 }
 
-/// Health is quiet: when a service was last heard is small grey text.
+/// Health is quiet: when a service was last heard is small grey text; what differs is a badge.
 fn state(list: &ServiceList, row: &ListRow) -> Markup {
     use crate::figures::Concern;
     let mine = list.attention.iter().find(|one| one.service.id == row.service.id).map(|one| one.concern);
@@ -127,7 +127,7 @@ fn state(list: &ServiceList, row: &ListRow) -> Markup {
         }
         (Some(Concern::Outside { side, .. }), _) => super::attention::outside_badge(side),
         (Some(Concern::Completion { .. }), _) => badge("bad", "bad", "Completion falling"),
-        (_, Some(last_ms)) => html! { span.tiny { "last heard " (at(last_ms)) } },
+        (_, Some(last_ms)) => html! { span.tiny { (at(last_ms)) } },
         (_, None) => html! { span.miss data-m="none" { "no events yet" } },
     }
 }
