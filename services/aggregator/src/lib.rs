@@ -109,10 +109,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
         result
     });
     let late = tokio::spawn(async move {
-        let result = tokio::try_join!(
-            late::run(Log::Backfill, late.clone(), ends.clone()),
-            late::run(Log::Corrections, late.clone(), ends.clone())
-        );
+        let result = count_late(late, ends).await;
         trigger.stop();
         result
     });
@@ -121,6 +118,13 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     writer.abort();
     counted.context("the counting loop ended early")??;
     late.context("the late logs ended early")?.context("late logs")?;
+    Ok(())
+}
+
+/// Counts both late logs until either ends.
+async fn count_late(late: late::Wiring, ends: Shutdown) -> anyhow::Result<()> {
+    let backfill = late::run(Log::Backfill, late.clone(), ends.clone());
+    tokio::try_join!(backfill, late::run(Log::Corrections, late, ends))?;
     Ok(())
 }
 
