@@ -210,8 +210,8 @@ pub async fn resume(
     Ok(Resume { ledger, start, ids, cells, resident })
 }
 
-/// When the last record before an offset was appended; 0 if there is none.
-async fn appended_before(store: &Store, source: Source, offset: u64) -> Result<i64, StoreError> {
+/// When the last record before an offset was appended, unix milliseconds; 0 if there is none.
+pub(crate) async fn appended_before(store: &Store, source: Source, offset: u64) -> Result<i64, StoreError> {
     let sql = "SELECT toUnixTimestamp64Milli(max(appended_at)) FROM {cells}.raw WHERE log = ? AND epoch = ? AND p = ? AND \
                offset < ?";
     let rows = store.rows::<i64>("looking for the time of a record", bound(store, sql, source).bind(offset)).await?;

@@ -48,21 +48,28 @@ pub async fn resume(
     if ledger.difference() > 0 || is_behind_the_log {
         ledger = count_books(store, source, ledger, &known).await?;
     }
-    let from = window_start(store, source, book, &ledger).await?.min(suspect.unwrap_or(u64::MAX));
-    let missing = missing(store, source, from..ledger.applied_end, &known).await?;
-    for gap in &missing {
-        let gone = gap.start..gap.end.min(low);
-        if !gone.is_empty() {
-            write_lost(store, source, gone.clone()).await?;
-            known.push(gone);
+    let (mut start, mut before_ms) = (ledger.applied_end, ledger.appended_at_ms);
+    // A record that is read again looks back on a window of its own, and that may have gaps which the end does not see.
+    loop {
+        let window = window_start(store, source, book, before_ms).await?;
+        let gaps = missing(store, source, window.min(suspect.unwrap_or(u64::MAX))..start, &known).await?;
+        for gap in &gaps {
+            let gone = gap.start..gap.end.min(low);
+            if !gone.is_empty() {
+                write_lost(store, source, gone.clone()).await?;
+                known.push(gone);
+            }
         }
+        known.sort_unstable_by_key(|range| range.start);
+        let again = gaps.iter().find(|gap| gap.end > low).map(|gap| gap.start.max(low));
+        // What the log lost at its end is for a person: the loop stops there.
+        let Some(again) = again.filter(|again| *again < high.min(start)) else { break };
+        start = again;
+        before_ms = store::appended_before(store, source, start).await?;
     }
     if ledger.applied_end < low {
         write_lost(store, source, ledger.applied_end..low).await?;
     }
-    let again = missing.iter().find(|gap| gap.end > low).map(|gap| gap.start.max(low));
-    // What the log lost at its end is for a person: the loop stops there.
-    let start = again.filter(|again| *again < high).unwrap_or(ledger.applied_end);
     if start < ledger.applied_end {
         let records = ledger.applied_end - start;
         tracing::warn!(%source, start, records, "raw has gaps: these records are read again from the log");
@@ -70,9 +77,9 @@ pub async fn resume(
     store::resume(store, source, book, (ledger, start), seed).await
 }
 
-/// Where the window of ids begins that records at the end of the ledger look back on.
-async fn window_start(store: &Store, source: Source, book: &Book, ledger: &Ledger) -> Result<u64, store::Error> {
-    let before_ms = (ledger.appended_at_ms - book.longest_window_ms() - BACK_MS).max(0);
+/// Where the window of ids begins that a record looks back on of which the one before was appended at `before_ms`.
+async fn window_start(store: &Store, source: Source, book: &Book, before_ms: i64) -> Result<u64, store::Error> {
+    let before_ms = (before_ms - book.longest_window_ms() - BACK_MS).max(0);
     let sql = "SELECT max(offset) FROM {cells}.raw WHERE log = ? AND epoch = ? AND p = ? AND appended_at < \
                fromUnixTimestamp64Milli(?)";
     let query = store::bound(store, sql, source).bind(before_ms);
