@@ -185,8 +185,12 @@ fn path_id(path: &str) -> Value {
 fn query(parameter: &Parameter, operation: &Operation) -> Value {
     let schema = match &parameter.rule {
         Rule::Text(most) => json!({ "type": "string", "maxLength": most }),
-        Rule::Choice(words) => json!({ "type": "string", "enum": words }),
-        Rule::Slug => json!({ "type": "string", "pattern": "^[a-z0-9-]{1,100}$" }),
+        // Empty counts as absent, as forms without script send it.
+        Rule::Choice(words) => {
+            let words: Vec<_> = words.iter().map(String::as_str).chain([""]).collect();
+            json!({ "type": "string", "enum": words })
+        }
+        Rule::Slug => json!({ "type": "string", "pattern": "^[a-z0-9-]{0,100}$" }),
         Rule::Number(bounds, usual) => {
             json!({ "type": "integer", "minimum": bounds.start(), "maximum": bounds.end(), "default": usual })
         }
