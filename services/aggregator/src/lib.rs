@@ -109,7 +109,7 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
         result
     });
     let late = tokio::spawn(async move {
-        let result = count_late(late, ends).await;
+        let result = Box::pin(count_late(late, ends)).await;
         trigger.stop();
         result
     });
