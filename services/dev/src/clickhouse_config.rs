@@ -147,10 +147,6 @@ pub(crate) fn write_private(path: &Path, text: &str) -> Result<()> {
     file.and_then(|mut file| file.write_all(text.as_bytes())).doing(|| format!("writing {}", path.display()))
 }
 
-/// Inserts and merges are not begun with less than this left. A merge that meets a full disk is broken: the server can
-/// take it for done and put a part in the place of its sources that nobody can read (code 246).
-const KEPT_FREE: u64 = 256 << 20;
-
 fn settings(dir: &Path, options: Options, more: &str) -> String {
     let memory = u64::from(options.memory_mb) << 20;
     let tcp = options.tcp_port.map(|port| format!("  <tcp_port>{port}</tcp_port>\n")).unwrap_or_default();
@@ -161,10 +157,7 @@ fn settings(dir: &Path, options: Options, more: &str) -> String {
   <max_server_memory_usage>{memory}</max_server_memory_usage>
   <mark_cache_size>67108864</mark_cache_size>
   <max_thread_pool_free_size>16</max_thread_pool_free_size>
-  <storage_configuration><disks>
-    <default><keep_free_space_bytes>{KEPT_FREE}</keep_free_space_bytes></default>
-    <backups><type>local</type><path>{backups}/</path></backups>
-  </disks></storage_configuration>
+  <storage_configuration><disks><backups><type>local</type><path>{backups}/</path></backups></disks></storage_configuration>
   <backups><allowed_disk>backups</allowed_disk></backups>
   <http_handlers>
     <rule><url>/ping</url><handler><type>ping</type></handler></rule>

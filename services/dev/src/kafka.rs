@@ -199,12 +199,10 @@ appender.err.layout.pattern = %d{ISO8601} %p %c{1}: %m%n
 ";
 
 /// The settings of the one-machine form; the short session in particular is for it alone. Three
-/// brokers hold everything three times and acknowledge what two have; a session that is too short
-/// for a busy machine would let them shut each other out again and again.
+/// brokers hold everything three times and acknowledge what two have.
 pub(crate) fn server_properties(data: &Path, options: Options) -> String {
     let Options { port, controller_port, place, .. } = options;
     let (number, replicas, in_sync) = place.map_or((1, 1, 1), |place| (place.number, BROKERS, 2));
-    let session_ms = if place.is_some() { 4_000 } else { 1_500 };
     let voters: Vec<String> = match place {
         None => vec![format!("1@127.0.0.1:{controller_port}")],
         Some(place) => (1..).zip(place.controllers).map(|(n, port)| format!("{n}@127.0.0.1:{port}")).collect(),
@@ -231,9 +229,8 @@ pub(crate) fn server_properties(data: &Path, options: Options) -> String {
          log.cleaner.threads=1\n\
          log.cleaner.dedupe.buffer.size=4194304\n\
          # After kill -9 a broker is let in again once its former session has lapsed.\n\
-         broker.session.timeout.ms={session_ms}\n\
-         broker.heartbeat.interval.ms={heartbeat_ms}\n",
-        heartbeat_ms = session_ms / 5,
+         broker.session.timeout.ms=1500\n\
+         broker.heartbeat.interval.ms=300\n",
         voters = voters.join(","),
         data = data.display()
     )
