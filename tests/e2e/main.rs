@@ -3,6 +3,7 @@
 //! `cargo test --release --package tests --test e2e -- NAME` runs those whose name contains NAME.
 //! The logs of a run that failed stay in `target/e2e`; `E2E_KEEP_LOGS=1` keeps those of any run.
 
+mod accessible;
 mod aggregator;
 mod alerts;
 mod api;

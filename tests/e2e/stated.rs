@@ -36,7 +36,12 @@ pub(crate) fn tests() -> Vec<Test> {
 /// A service of HMRC.
 const SERVICE: &str = "hmrc-self-assessment";
 
-fn importer(stack: &Stack, collector: &Service, department: &str, arguments: &[&str]) -> Result<String, String> {
+pub(crate) fn importer(
+    stack: &Stack,
+    collector: &Service,
+    department: &str,
+    arguments: &[&str],
+) -> Result<String, String> {
     let endpoint = format!("http://{}", collector.grpc());
     let told = [("IMPORTER_COLLECTOR", endpoint.as_str()), ("IMPORTER_TOKEN", stack.token(department))];
     let runs = std::fs::read_dir(stack.dir()).map_or(0, Iterator::count);
@@ -308,7 +313,7 @@ fn figures_of_known_services(gateway: &Service) {
 }
 
 /// An answer to a POST: status and body.
-fn post(gateway: SocketAddr, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {
+pub(crate) fn post(gateway: SocketAddr, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(gateway).expect("connects");
     stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a limit");
     let mut head =

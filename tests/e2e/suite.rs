@@ -79,6 +79,7 @@ pub(crate) fn all() -> Vec<Test> {
         crate::audit::tests,
         crate::govuk::tests,
         crate::clients::tests,
+        crate::accessible::tests,
     ];
     modules.into_iter().flat_map(|tests| tests()).collect()
 }

@@ -57,7 +57,18 @@ impl Browser {
     /// # Panics
     /// When it cannot.
     #[must_use]
-    pub fn open(&self, url: &str, (width, height): (u32, u32)) -> Page {
+    pub fn open(&self, url: &str, size: (u32, u32)) -> Page {
+        let mut page = self.blank(size);
+        page.go(url);
+        page
+    }
+
+    /// A tab of this size without a page.
+    ///
+    /// # Panics
+    /// When it cannot be had.
+    #[must_use]
+    pub fn blank(&self, size: (u32, u32)) -> Page {
         let host = self.address.trim_start_matches("ws://").split('/').next().expect("a host");
         let stream = TcpStream::connect(host).expect("the browser accepts connections");
         stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
@@ -70,13 +81,7 @@ impl Browser {
         for domain in ["Page.enable", "Runtime.enable", "Log.enable", "Network.enable"] {
             page.call(domain, &json!({}));
         }
-        let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600});
-        page.call("Emulation.setDeviceMetricsOverride", &size);
-        page.call("Page.navigate", &json!({"url": url}));
-        until("the page is loaded", PATIENCE, || match page.eval("document.readyState + ' ' + location.href") {
-            Value::String(state) if state.starts_with("complete ") && !state.ends_with("about:blank") => Ok(()),
-            other => Err(other.to_string()),
-        });
+        page.resize(size);
         page
     }
 }
@@ -116,6 +121,42 @@ impl Page {
         }
     }
 
+    /// Goes to an address and waits until it is loaded.
+    ///
+    /// # Panics
+    /// When it is not in time.
+    pub fn go(&mut self, url: &str) {
+        self.eval("globalThis.isLeft = true");
+        self.call("Page.navigate", &json!({"url": url}));
+        self.wait_for("the page is loaded", "document.readyState === 'complete' && !globalThis.isLeft");
+    }
+
+    /// Gives the window another size in pixels, as a reader does who zooms or turns the phone.
+    pub fn resize(&mut self, (width, height): (u32, u32)) {
+        let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600});
+        self.call("Emulation.setDeviceMetricsOverride", &size);
+    }
+
+    /// Prefers `light` or `dark`, as the reader's system does.
+    pub fn prefer(&mut self, scheme: &str) {
+        let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
+        self.call("Emulation.setEmulatedMedia", &json!({"features": features}));
+    }
+
+    /// The pages that come run no script of theirs; [`Page::eval`] still does.
+    pub fn without_script(&mut self) {
+        self.call("Emulation.setScriptExecutionDisabled", &json!({"value": true}));
+    }
+
+    /// Presses the Tab key in a window that has the keyboard.
+    pub fn tab(&mut self) {
+        self.call("Emulation.setFocusEmulationEnabled", &json!({"enabled": true}));
+        for what in ["rawKeyDown", "keyUp"] {
+            let key = json!({"type": what, "key": "Tab", "code": "Tab", "windowsVirtualKeyCode": 9});
+            self.call("Input.dispatchKeyEvent", &key);
+        }
+    }
+
     fn hear(&mut self, event: &Value) {
         let parameters = &event["params"];
         match event["method"].as_str() {
@@ -131,12 +172,13 @@ impl Page {
         }
     }
 
-    /// The value of an expression.
+    /// The value of an expression, or of its promise.
     ///
     /// # Panics
     /// When it throws.
     pub fn eval(&mut self, expression: &str) -> Value {
-        let answer = self.call("Runtime.evaluate", &json!({"expression": expression, "returnByValue": true}));
+        let asked = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
+        let answer = self.call("Runtime.evaluate", &asked);
         assert!(answer["exceptionDetails"].is_null(), "{expression}: {}", answer["exceptionDetails"]);
         answer["result"]["value"].clone()
     }
