@@ -265,7 +265,11 @@ impl Stack {
         let port = if program == "collector" { "GRPC" } else { "HTTP" };
         let key = format!("{}_{port}__LISTEN", program.to_uppercase());
         further.extend(address.map(|address| (key, address.to_string())));
-        when_ready(self.start(program, &format!("{program}-{number}"), &further), program)
+        let started = self.start(program, &format!("{program}-{number}"), &further).and_then(|mut service| {
+            service.wait_ready(PATIENCE)?;
+            Ok(service)
+        });
+        started.unwrap_or_else(|error| panic!("{program} {number}: {error}"))
     }
 
     /// Creates what a build in another folder needs.
@@ -292,12 +296,14 @@ impl Stack {
         spec.log = self.dir.join(format!("{program}-{number}.log"));
         spec.environment = self.environment(&program.to_uppercase());
         spec.environment.push(("AGGREGATOR_GROUP__INSTANCE_ID".to_owned(), format!("{}-{number}", self.name)));
-        when_ready(Service::start(spec), program)
+        let started = Service::start(spec).and_then(|mut service| {
+            service.wait_ready(PATIENCE)?;
+            Ok(service)
+        });
+        started.unwrap_or_else(|error| panic!("{program} {number}: {error}"))
     }
 
-    /// What an instance is told in a cluster; nothing otherwise.
-    #[must_use]
-    pub fn told(&self, program: &str, number: u32) -> Vec<(String, String)> {
+    fn told(&self, program: &str, number: u32) -> Vec<(String, String)> {
         let own = self.instances.iter().find(|own| own.service == program && own.number == number);
         own.map(|own| own.told.clone()).unwrap_or_default()
     }
@@ -324,7 +330,11 @@ impl Stack {
     }
 
     fn ready(&self, program: &str) -> Service {
-        when_ready(self.start(program, program, &[]), program)
+        let started = self.start(program, program, &[]).and_then(|mut service| {
+            service.wait_ready(PATIENCE)?;
+            Ok(service)
+        });
+        started.unwrap_or_else(|error| panic!("{program}: {error}"))
     }
 
     fn environment(&self, service: &str) -> Vec<(String, String)> {
@@ -361,11 +371,6 @@ impl Stack {
         }
         environment
     }
-}
-
-fn when_ready(started: dev::Result<Service>, program: &str) -> Service {
-    let ready = started.and_then(|mut service| service.wait_ready(PATIENCE).map(|()| service));
-    ready.unwrap_or_else(|error| panic!("{program}: {error}"))
 }
 
 impl Drop for Stack {
