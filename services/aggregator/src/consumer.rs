@@ -156,13 +156,7 @@ impl Bounds {
     /// If the brokers do not answer.
     pub fn of(&self, partition: u16) -> Result<(u64, u64), KafkaError> {
         let limit = Duration::from_secs(5);
-        let asked = self.client.fetch_watermarks(&self.topic, i32::from(partition), limit);
-        if asked.is_err() {
-            // What the client remembers of the topic may be of the moment in which a broker went away: partitions without
-            // a leader, or none at all. By itself it would answer from that for minutes.
-            drop(self.client.fetch_metadata(Some(&self.topic), limit));
-        }
-        let (low, high) = asked?;
+        let (low, high) = self.client.fetch_watermarks(&self.topic, i32::from(partition), limit)?;
         Ok((low.max(0).cast_unsigned(), high.max(0).cast_unsigned()))
     }
 }
