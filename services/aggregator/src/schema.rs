@@ -67,7 +67,8 @@ struct Form<'a> {
     hour_ttl_days: u32,
 }
 
-/// The shard of a row: versions of a cell merge within a shard only, so a source is whole on one.
+/// The shard of a row: versions of a cell merge within a shard only, so a source is whole on one. Keys are taken as
+/// numbers: an insert by a date would be refused.
 const BY_SOURCE: &str = "epoch + p";
 
 impl Form<'_> {
@@ -107,7 +108,7 @@ impl Form<'_> {
             let (cells, cluster) = (self.cells, self.cluster);
             statements.push(format!(
                 "CREATE TABLE {cells}.{name}{on_cluster} AS {cells}.local_{name} ENGINE = Distributed({cluster}, {cells}, \
-                 local_{name}, {key})"
+                 local_{name}, toUInt64({key}))"
             ));
         }
         statements
@@ -287,12 +288,12 @@ mod tests {
             let on_cluster = if replicated { " ON CLUSTER main" } else { "" };
             assert!(statements[0].starts_with(&format!("CREATE TABLE c.local_unmerged_minute{on_cluster} (")));
             assert_eq!(statements[0].contains("ReplicatedAggregatingMergeTree("), replicated);
-            assert!(statements[1].contains("Distributed(main, c, local_unmerged_minute, epoch + p)"));
+            assert!(statements[1].contains("Distributed(main, c, local_unmerged_minute, toUInt64(epoch + p))"));
         }
         let other =
             form("main", false).statements("CREATE TABLE {table t by cityHash64(a)} (a String) ENGINE = Null;\n");
         assert!(other[0].starts_with("CREATE TABLE c.local_t (a"), "{other:?}");
-        assert!(other[1].ends_with("Distributed(main, c, local_t, cityHash64(a))"), "{other:?}");
+        assert!(other[1].ends_with("Distributed(main, c, local_t, toUInt64(cityHash64(a)))"), "{other:?}");
         assert!(
             form("", false).statements("CREATE TABLE {table t by a} (a UInt8);\n")[0].starts_with("CREATE TABLE c.t (")
         );
