@@ -4,11 +4,12 @@ use std::time::{Duration, Instant};
 
 use dev::child::Child;
 use tests::proxy::{Link, Weather};
+use tests::sql::Sql;
 use tests::until::until;
 
 use crate::plan::{Fault, Kind, Plan};
 use crate::platform::Platform;
-use crate::rig::{Member, Rig};
+use crate::rig::{Disks, Member, Rig};
 use crate::tables;
 use crate::topics;
 use crate::traffic::Oracle;
@@ -26,6 +27,8 @@ pub(crate) struct Stage<'a> {
 
 enum Step {
     Begin(Fault),
+    /// Only of those that have one.
+    Middle(Fault),
     End(Fault),
 }
 
@@ -48,6 +51,14 @@ impl Stage<'_> {
                     }
                     self.begin(&fault);
                     steps.push((Instant::now() + fault.lasts, Step::End(fault)));
+                    if fault.kind == Kind::SwapAggregators {
+                        steps.push((Instant::now() + fault.lasts / 2, Step::Middle(fault)));
+                    }
+                }
+                Step::Middle(fault) => {
+                    let (back, dies) = pair(&fault);
+                    self.platform.launch(back);
+                    self.platform.kill(dies);
                 }
                 Step::End(fault) => {
                     if fault.kind.needs_calm() {
@@ -61,6 +72,7 @@ impl Stage<'_> {
 
     /// Heals everything that is under way, but what waits for calm itself.
     fn end_all(&mut self, steps: &mut Vec<(Instant, Step)>) {
+        steps.retain(|(_, step)| !matches!(step, Step::Middle(_)));
         let is_end = |step: &Step| matches!(step, Step::End(fault) if !fault.kind.needs_calm());
         while let Some(at) = steps.iter().position(|(_, step)| is_end(step)) {
             if let (_, Step::End(fault)) = steps.swap_remove(at) {
@@ -77,8 +89,17 @@ impl Stage<'_> {
             Kind::RestartAggregator | Kind::RestartCollector => {
                 members(fault).into_iter().for_each(|member| self.platform.stop(member));
             }
-            Kind::KillKafka => self.rig.servers.kafka().kill().expect("our own broker"),
-            Kind::KillClickHouse => self.rig.servers.clickhouse().kill().expect("our own server"),
+            Kind::SwapAggregators => self.platform.stop(pair(fault).0),
+            Kind::KillKafka | Kind::KillEveryBroker => {
+                for broker in self.brokers(fault) {
+                    self.rig.servers.brokers()[broker].kill().expect("our own broker");
+                }
+            }
+            Kind::KillClickHouse | Kind::KillEveryShard => {
+                for shard in self.shards(fault) {
+                    self.rig.servers.shards()[shard].kill().expect("our own server");
+                }
+            }
             Kind::Zombie => self.platform.pause(members(fault)[0]),
             Kind::CutLink => self.weather(fault, Weather::Cut),
             Kind::SlowLink => self.weather(fault, Weather::Slow(Duration::from_millis(30 + fault.which % 300))),
@@ -91,10 +112,11 @@ impl Stage<'_> {
                 let ms = (fault.which / 2 % if ahead { 50_000 } else { 3_000_000 }).cast_signed();
                 self.oracle.set_clock(if ahead { ms } else { -ms });
             }
-            Kind::ClickHouseDiskFull => self.disk(|disks| disks.1.fill()),
+            Kind::ClickHouseDiskFull => self.disk(|disks| disks.clickhouse[self.shards(fault)[0]].fill()),
             Kind::KafkaDiskFull => {
-                self.rig.is_kafka_full = true;
-                self.disk(|disks| disks.0.fill());
+                let broker = self.brokers(fault)[0];
+                self.rig.full.insert(broker);
+                self.disk(|disks| disks.kafka[broker].fill());
             }
             Kind::RewindCommits | Kind::DeleteGroup => {
                 AGGREGATORS.into_iter().for_each(|member| self.platform.kill(member));
@@ -106,11 +128,13 @@ impl Stage<'_> {
             }
             Kind::EmptyLiveTopic => topics::empty_live(&self.platform.stack),
             Kind::RecreateLiveTopic => topics::recreate_live(&self.platform.stack),
-            Kind::RestoreBackup | Kind::RestoreWhileRunning => tables::back_up(&self.platform.stack, fault.which),
-            Kind::DropLastHours => tables::drop_last_hours(&self.platform.stack),
-            Kind::DropCells => tables::drop_part_of_cells(&self.platform.stack, fault.which),
-            Kind::DropRaw => tables::drop_part(&self.platform.stack, "raw", fault.which),
-            Kind::DropLedger => tables::drop_part(&self.platform.stack, "unmerged_ledger", fault.which),
+            Kind::RestoreBackup | Kind::RestoreWhileRunning => {
+                self.stores(fault).iter().for_each(|sql| tables::back_up(sql, fault.which));
+            }
+            Kind::DropLastHours => tables::drop_last_hours(&self.stores(fault)[0]),
+            Kind::DropCells => tables::drop_part_of_cells(&self.stores(fault)[0], fault.which),
+            Kind::DropRaw => tables::drop_part(&self.stores(fault)[0], "raw", fault.which),
+            Kind::DropLedger => tables::drop_part(&self.stores(fault)[0], "unmerged_ledger", fault.which),
         }
     }
 
@@ -121,11 +145,16 @@ impl Stage<'_> {
             | Kind::KillGateway
             | Kind::RestartAggregator
             | Kind::RestartCollector => members(fault).into_iter().for_each(|member| self.platform.launch(member)),
-            Kind::KillKafka => self.revive_kafka(),
-            Kind::KillClickHouse => {
-                let store = self.rig.servers.clickhouse();
-                if store.pid().is_none() {
-                    store.respawn().expect("it starts again");
+            Kind::SwapAggregators => AGGREGATORS.into_iter().for_each(|member| self.platform.launch(member)),
+            Kind::KillKafka | Kind::KillEveryBroker => {
+                self.brokers(fault).into_iter().for_each(|broker| self.revive_kafka(broker));
+            }
+            Kind::KillClickHouse | Kind::KillEveryShard => {
+                for shard in self.shards(fault) {
+                    let store = &mut self.rig.servers.shards()[shard];
+                    if store.pid().is_none() {
+                        store.respawn().expect("it starts again");
+                    }
                 }
             }
             Kind::Zombie => self.platform.resume(members(fault)[0]),
@@ -139,26 +168,30 @@ impl Stage<'_> {
             }
             Kind::SenderClock => self.oracle.set_clock(0),
             Kind::ClickHouseDiskFull => {
-                self.disk(|disks| disks.1.free());
+                let shard = self.shards(fault)[0];
+                self.disk(|disks| disks.clickhouse[shard].free());
                 // A merge that the full disk broke off can stay as a part that nobody can read (code 246). At a start
                 // the server puts it aside and takes what it was made of: so it is started anew once there is room.
-                self.rig.servers.clickhouse().kill().expect("our own server");
-                self.rig.servers.clickhouse().respawn().expect("it starts again");
+                self.rig.servers.shards()[shard].kill().expect("our own server");
+                self.rig.servers.shards()[shard].respawn().expect("it starts again");
             }
             Kind::KafkaDiskFull => {
-                self.disk(|disks| disks.0.free());
-                self.rig.is_kafka_full = false;
-                self.revive_kafka();
+                let broker = self.brokers(fault)[0];
+                self.disk(|disks| disks.kafka[broker].free());
+                self.rig.full.remove(&broker);
+                self.revive_kafka(broker);
             }
             Kind::RewindCommits | Kind::DeleteGroup => {
                 AGGREGATORS.into_iter().for_each(|member| self.platform.launch(member));
             }
             Kind::RestoreBackup => {
                 AGGREGATORS.into_iter().for_each(|member| self.platform.kill(member));
-                tables::restore(&self.platform.stack, fault.which);
+                self.stores(fault).iter().for_each(|sql| tables::restore(sql, fault.which));
                 AGGREGATORS.into_iter().for_each(|member| self.platform.launch(member));
             }
-            Kind::RestoreWhileRunning => tables::restore(&self.platform.stack, fault.which),
+            Kind::RestoreWhileRunning => {
+                self.stores(fault).iter().for_each(|sql| tables::restore(sql, fault.which));
+            }
             Kind::DeadConnections
             | Kind::EmptyLiveTopic
             | Kind::RecreateLiveTopic
@@ -169,11 +202,11 @@ impl Stage<'_> {
         }
     }
 
-    /// Starts the broker unless it runs. One whose disk is full ends by itself.
-    fn revive_kafka(&mut self) {
+    /// Starts a broker unless it runs. One whose disk is full ends by itself.
+    fn revive_kafka(&mut self, broker: usize) {
         // It may be about to end.
         std::thread::sleep(Duration::from_millis(100));
-        let kafka = self.rig.servers.kafka();
+        let kafka = &mut self.rig.servers.brokers()[broker];
         if kafka.child().and_then(Child::exit).is_some() {
             kafka.kill().expect("our own broker");
         }
@@ -182,24 +215,49 @@ impl Stage<'_> {
         }
     }
 
-    fn disk(&self, act: impl Fn(&(crate::disk::Disk, crate::disk::Disk)) -> Result<(), String>) {
+    fn disk(&self, act: impl Fn(&Disks) -> Result<(), String>) {
         let disks = self.rig.disks.as_ref().expect("such a fault is planned only with disks of our own");
         until("a disk changes its size", SERVERS, || act(disks));
+    }
+
+    /// The brokers that a fault is about.
+    fn brokers(&self, fault: &Fault) -> Vec<usize> {
+        some_of(self.rig.to_kafka[0].len(), fault, Kind::KillEveryBroker)
+    }
+
+    /// The shards that a fault is about.
+    fn shards(&self, fault: &Fault) -> Vec<usize> {
+        some_of(self.rig.shards.len(), fault, Kind::KillEveryShard)
+    }
+
+    /// Past the platform, at the shards that a fault is about: a backup is that of one or, every other time, of all.
+    fn stores(&self, fault: &Fault) -> Vec<Sql> {
+        let sql = self.platform.stack.sql();
+        let is_backup = matches!(fault.kind, Kind::RestoreBackup | Kind::RestoreWhileRunning);
+        let all = is_backup && (fault.which / 16).is_multiple_of(2);
+        let shards = if all { (0..self.rig.shards.len()).collect() } else { self.shards(fault) };
+        shards.into_iter().map(|shard| sql.at(&self.rig.shards[shard])).collect()
     }
 
     fn weather(&self, fault: &Fault, weather: Weather) {
         self.links(fault).into_iter().for_each(|link| link.set(weather));
     }
 
-    /// The links that a fault is about: one, those of a pair, or all to one server.
+    /// The links that a fault is about: those of a service, of a pair, or of all to one kind of server; in a cluster
+    /// those to one of the brokers or to all.
     fn links(&self, fault: &Fault) -> Vec<&Link> {
         let (kafka, store) = (&self.rig.to_kafka, &self.rig.to_clickhouse);
+        let brokers = kafka[0].len() as u64;
+        let broker = fault.which / 16 % (brokers + 1);
+        let to = |member: usize| {
+            kafka[member].iter().filter(move |_| broker == brokers).chain(kafka[member].get(broker as usize))
+        };
         match fault.which % 16 {
-            n @ 0..=5 => vec![&kafka[n as usize]],
+            n @ 0..=5 => to(n as usize).collect(),
             n @ 6..=9 => vec![&store[n as usize - 4]],
-            n @ 10..=12 => kafka.iter().skip((n as usize - 10) * 2).take(2).collect(),
+            n @ 10..=12 => (0..2).flat_map(|one| to((n as usize - 10) * 2 + one)).collect(),
             13 => store.iter().skip(2).take(2).collect(),
-            14 => kafka.iter().collect(),
+            14 => (0..kafka.len()).flat_map(to).collect(),
             _ => store.iter().collect(),
         }
     }
@@ -225,4 +283,15 @@ fn members(fault: &Fault) -> Vec<Member> {
         1 => vec![Member::new(program, 2)],
         _ => vec![Member::new(program, 1), Member::new(program, 2)],
     }
+}
+
+/// Who goes first and who dies when partitions are swapped.
+const fn pair(fault: &Fault) -> (Member, Member) {
+    if fault.which.is_multiple_of(2) { (AGGREGATORS[0], AGGREGATORS[1]) } else { (AGGREGATORS[1], AGGREGATORS[0]) }
+}
+
+/// One of so many servers, or all of them.
+fn some_of(servers: usize, fault: &Fault, all: Kind) -> Vec<usize> {
+    let one = usize::try_from(fault.which % servers as u64).expect("a few servers");
+    if fault.kind == all { (0..servers).collect() } else { vec![one] }
 }

@@ -2,7 +2,8 @@
 //! seeded schedules of everything that can be done to them from outside. After each the figures must be exact again.
 //!
 //! `make fire` runs 200 schedules; `FIRE_SCHEDULES=n` more or fewer, `FIRE_FROM=n` from another seed on, `FIRE_SEED=n` one
-//! alone, `FIRE_KIND=DropCells,KillKafka` only faults of these kinds. `make test` runs a short form.
+//! alone, `FIRE_KIND=DropCells,KillKafka` only faults of these kinds, `FIRE_FORM=cluster` against three brokers and two
+//! shards. `make test` runs a short form of both.
 
 mod act;
 mod books;
@@ -30,7 +31,7 @@ use tests::until::let_the_day_end;
 
 use crate::act::Stage;
 use crate::books::Auditor;
-use crate::plan::{Kind, Plan};
+use crate::plan::{Form, Kind, Plan};
 use crate::platform::Platform;
 use crate::report::Ended;
 use crate::rig::Rig;
@@ -49,6 +50,9 @@ const PINNED: [(u64, &[Kind]); 1] = [
     // A merge that the full disk broke off left a part that nobody could read.
     (7, &[Kind::ClickHouseDiskFull, Kind::RestoreBackup]),
 ];
+/// The short form of the cluster.
+const SHORT_OF_CLUSTER: [(u64, &[Kind]); 1] =
+    [(2, &[Kind::KillKafka, Kind::CutInserts, Kind::KillClickHouse, Kind::KillAggregator])];
 /// A schedule that is not exact by then never will be.
 const CONVERGE: Duration = Duration::from_secs(90);
 /// A call of a sender takes no longer.
@@ -57,13 +61,21 @@ const CALL: Duration = Duration::from_secs(8);
 fn main() -> ExitCode {
     let no_disks = disk::enter();
     let arguments = Arguments::from_args();
-    let trials = vec![
-        Trial::test("fire::plans_are_functions_of_the_seed_and_reach_every_kind", || {
-            plan::plans_are_functions_of_the_seed_and_reach_every_kind();
-            Ok(())
-        }),
-        Trial::test("fire::every_schedule_of_faults_ends_exactly", move || schedules(no_disks.as_deref())),
-    ];
+    let no_disks = Arc::new(no_disks);
+    let mut trials = vec![Trial::test("fire::plans_are_functions_of_the_seed_and_reach_every_kind", || {
+        plan::plans_are_functions_of_the_seed_and_reach_every_kind();
+        Ok(())
+    })];
+    for (form, plans) in asked_for() {
+        let name = match form {
+            Form::Single => "fire::every_schedule_of_faults_ends_exactly",
+            Form::Cluster => "fire::every_schedule_of_faults_on_a_cluster_ends_exactly",
+        };
+        let no_disks = Arc::clone(&no_disks);
+        trials.push(Trial::test(name, move || schedules(form, plans, no_disks.as_deref())));
+    }
+    // Servers of both forms at once would only be in each other's way.
+    let arguments = Arguments { test_threads: Some(1), ..arguments };
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
@@ -72,29 +84,42 @@ fn number(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")))
 }
 
-/// The schedules that the environment asks for.
-fn plans() -> Vec<Plan> {
-    let named = |name: &str| Kind::named(name).unwrap_or_else(|| panic!("FIRE_KIND: there is no {name}"));
+/// The schedules that the environment asks for, by form; without a word the short forms.
+fn asked_for() -> Vec<(Form, Vec<Plan>)> {
+    let form = match std::env::var("FIRE_FORM").as_deref() {
+        Err(_) | Ok("single") => Form::Single,
+        Ok("cluster") => Form::Cluster,
+        Ok(other) => panic!("FIRE_FORM: single or cluster, not {other}"),
+    };
+    let named = |name: &str| {
+        let kind = Kind::named(name).unwrap_or_else(|| panic!("FIRE_KIND: there is no {name}"));
+        assert!(kind.applies(form), "FIRE_KIND: {name} is a fault of a cluster: FIRE_FORM=cluster");
+        kind
+    };
     let kinds = std::env::var("FIRE_KIND").ok();
     let kinds = kinds.map(|names| names.split(',').map(named).collect::<Vec<_>>());
-    let of = |seed| kinds.as_ref().map_or_else(|| Plan::new(seed), |kinds| Plan::of(seed, kinds));
+    let of = |seed| kinds.as_ref().map_or_else(|| Plan::new(form, seed), |kinds| Plan::of(form, seed, kinds));
     let from = number("FIRE_FROM").unwrap_or(0);
+    let short = |form, plans: &[(u64, &[Kind])]| {
+        (form, plans.iter().map(|(seed, kinds)| Plan::of(form, *seed, kinds)).collect())
+    };
     match (number("FIRE_SEED"), number("FIRE_SCHEDULES")) {
-        (Some(seed), _) => vec![of(seed)],
-        (None, Some(n)) => (from..from + n).map(of).collect(),
-        (None, None) => SHORT.into_iter().chain(PINNED).map(|(seed, kinds)| Plan::of(seed, kinds)).collect(),
+        (Some(seed), _) => vec![(form, vec![of(seed)])],
+        (None, Some(n)) => vec![(form, (from..from + n).map(of).collect())],
+        (None, None) => {
+            vec![short(Form::Single, &[SHORT.as_slice(), &PINNED].concat()), short(Form::Cluster, &SHORT_OF_CLUSTER)]
+        }
     }
 }
 
-fn schedules(no_disks: Option<&str>) -> Result<(), Failed> {
+fn schedules(form: Form, plans: Vec<Plan>, no_disks: Option<&str>) -> Result<(), Failed> {
     if let Some(why) = no_disks {
         println!("SKIPPED: full disks, since there can be no small ones: {why}");
     }
-    let dir = folder();
+    let dir = folder(form);
     let shared = Shared::new(&dir);
-    let mut rig = Rig::start(&dir, no_disks.is_none());
+    let mut rig = Rig::start(form, &dir, no_disks.is_none());
     let mut all: Vec<Ended> = Vec::new();
-    let plans = plans();
     let count = plans.len();
     for (n, mut plan) in plans.into_iter().enumerate() {
         if rig.disks.is_none() {
@@ -108,7 +133,7 @@ fn schedules(no_disks: Option<&str>) -> Result<(), Failed> {
         ended.incidents.iter().for_each(|incident| println!("    {incident}"));
         all.push(ended);
     }
-    let words = report::words(&all);
+    let words = report::words(form, &all);
     println!("\n{words}");
     keep(&dir, &words);
     drop(rig);
@@ -153,15 +178,15 @@ fn run(rig: &mut Rig, shared: &Shared, plan: Plan) -> Ended {
         drop(std::fs::remove_dir_all(logs));
     }
     topics::clear(&platform.stack);
-    tables::clear(&platform.stack);
+    rig.shards.iter().for_each(|url| tables::clear(&platform.stack.sql().at(url)));
     Ended { plan, result, waited_for, incidents, looks, took: began.elapsed() }
 }
 
 /// Where this run keeps its files: beside the programs, where builds are.
-fn folder() -> PathBuf {
+fn folder(form: Form) -> PathBuf {
     let own = std::env::current_exe().expect("the running program has a path");
     let runs = own.ancestors().nth(3).expect("a test runs from target/<profile>/deps").join("fire");
-    runs.join(std::process::id().to_string())
+    runs.join(format!("{}-{form:?}", std::process::id()))
 }
 
 /// The report stays when everything else of a run is gone.

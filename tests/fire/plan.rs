@@ -8,6 +8,15 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
+/// What runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// One broker and one ClickHouse.
+    Single,
+    /// Three brokers and two shards. What is done to a server is done to any one of them.
+    Cluster,
+}
+
 /// What can go wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
@@ -17,9 +26,14 @@ pub(crate) enum Kind {
     KillGateway,
     KillKafka,
     KillClickHouse,
+    /// All at once, of a cluster.
+    KillEveryBroker,
+    KillEveryShard,
     /// SIGTERM and a start at once, as in an upgrade.
     RestartAggregator,
     RestartCollector,
+    /// One aggregator goes in order, the other takes its partitions; it comes back as the other dies.
+    SwapAggregators,
     /// SIGSTOP of an aggregator beyond its session; it wakes up as a zombie.
     Zombie,
     /// Between a service and a server.
@@ -52,7 +66,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// All of them, in the order in which single faults are tried.
-    pub(crate) const ALL: [Self; 27] = [
+    pub(crate) const ALL: [Self; 30] = [
         Self::KillAggregator,
         Self::DropCells,
         Self::KillKafka,
@@ -80,7 +94,20 @@ impl Kind {
         Self::RecreateLiveTopic,
         Self::DeadConnections,
         Self::RestartCollector,
+        Self::SwapAggregators,
+        Self::KillEveryBroker,
+        Self::KillEveryShard,
     ];
+
+    /// Those that a form can have.
+    pub(crate) fn of(form: Form) -> Vec<Self> {
+        Self::ALL.into_iter().filter(|kind| kind.applies(form)).collect()
+    }
+
+    /// Whether a form can have it: where there is one server of a kind, all of them is no fault of its own.
+    pub(crate) const fn applies(self, form: Form) -> bool {
+        matches!(form, Form::Cluster) || !matches!(self, Self::KillEveryBroker | Self::KillEveryShard)
+    }
 
     /// By the name it goes by in reports.
     pub(crate) fn named(name: &str) -> Option<Self> {
@@ -117,7 +144,10 @@ impl Kind {
     fn duration_ms(self, rng: &mut StdRng) -> u64 {
         match self {
             Self::Zombie => rng.random_range(6_500..9_000),
-            Self::KillKafka | Self::ClickHouseDiskFull | Self::KafkaDiskFull => rng.random_range(200..3_000),
+            Self::SwapAggregators => rng.random_range(14_000..17_000),
+            Self::KillKafka | Self::KillEveryBroker | Self::ClickHouseDiskFull | Self::KafkaDiskFull => {
+                rng.random_range(200..3_000)
+            }
             Self::RestoreBackup | Self::RestoreWhileRunning => rng.random_range(1_000..3_500),
             Self::SlowLink | Self::SenderClock => rng.random_range(1_000..4_000),
             Self::CutInserts => rng.random_range(800..3_000),
@@ -143,6 +173,7 @@ pub(crate) struct Fault {
 /// A schedule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Plan {
+    pub(crate) form: Form,
     pub(crate) seed: u64,
     pub(crate) faults: Vec<Fault>,
     /// How often aggregators flush.
@@ -156,13 +187,13 @@ pub(crate) struct Plan {
 impl Plan {
     /// Of a seed: every other one has a single fault, kind after kind, so that its time to converge is known; the rest
     /// have two to five that may overlap.
-    pub(crate) fn new(seed: u64) -> Self {
-        let kinds = Kind::ALL;
+    pub(crate) fn new(form: Form, seed: u64) -> Self {
+        let kinds = Kind::of(form);
         if seed.is_multiple_of(2) {
             let kind = kinds[(seed / 2) as usize % kinds.len()];
-            return Self::single(seed, kind);
+            return Self::single(form, seed, kind);
         }
-        let mut plan = Self::quiet(seed);
+        let mut plan = Self::quiet(form, seed);
         let mut rng = StdRng::seed_from_u64(seed ^ 0xfa17);
         let mut at_ms = 300;
         for _ in 0..rng.random_range(2..=5) {
@@ -174,8 +205,8 @@ impl Plan {
     }
 
     /// Faults of these kinds, one after the other.
-    pub(crate) fn of(seed: u64, kinds: &[Kind]) -> Self {
-        let mut plan = Self::quiet(seed);
+    pub(crate) fn of(form: Form, seed: u64, kinds: &[Kind]) -> Self {
+        let mut plan = Self::quiet(form, seed);
         let mut rng = StdRng::seed_from_u64(seed ^ 0x0f);
         let mut at_ms = 300;
         for kind in kinds {
@@ -190,23 +221,24 @@ impl Plan {
     pub(crate) fn repeat(&self) -> String {
         let kinds: Vec<_> = self.faults.iter().map(|fault| format!("{:?}", fault.kind)).collect();
         let kinds = if self.is_named { format!("FIRE_KIND={} ", kinds.join(",")) } else { String::new() };
-        format!("FIRE_SEED={} {kinds}make fire", self.seed)
+        let form = if self.form == Form::Cluster { "FIRE_FORM=cluster " } else { "" };
+        format!("{form}FIRE_SEED={} {kinds}make fire", self.seed)
     }
 
     /// One fault of a kind.
-    pub(crate) fn single(seed: u64, kind: Kind) -> Self {
-        let mut plan = Self::quiet(seed);
+    fn single(form: Form, seed: u64, kind: Kind) -> Self {
+        let mut plan = Self::quiet(form, seed);
         let mut rng = StdRng::seed_from_u64(seed ^ 0x51e);
         let at_ms = rng.random_range(700..2_200);
         plan.faults.push(fault(kind, at_ms, &mut rng));
         plan
     }
 
-    fn quiet(seed: u64) -> Self {
+    fn quiet(form: Form, seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let flush_ms = *[150, 400, 1_000, 2_000].choose(&mut rng).expect("not empty");
         let skew_ms = if rng.random_bool(0.5) { 1 } else { 5_000 };
-        Self { seed, faults: Vec::new(), flush_ms, skew_ms, is_named: false }
+        Self { form, seed, faults: Vec::new(), flush_ms, skew_ms, is_named: false }
     }
 }
 
@@ -217,22 +249,26 @@ fn fault(kind: Kind, at_ms: u64, rng: &mut StdRng) -> Fault {
 
 /// What a plan must be, checked before a run relies on it.
 pub(crate) fn plans_are_functions_of_the_seed_and_reach_every_kind() {
-    let mut single = std::collections::BTreeSet::new();
-    let mut mixed = std::collections::BTreeSet::new();
-    for seed in 0..400 {
-        let plan = Plan::new(seed);
-        assert_eq!(plan, Plan::new(seed));
-        let kinds = plan.faults.iter().map(|fault| fault.kind);
-        if seed % 2 == 0 {
-            assert_eq!(plan.faults.len(), 1);
-            single.extend(kinds);
-        } else {
-            mixed.extend(kinds);
+    for form in [Form::Single, Form::Cluster] {
+        let mut single = std::collections::BTreeSet::new();
+        let mut mixed = std::collections::BTreeSet::new();
+        for seed in 0..400 {
+            let plan = Plan::new(form, seed);
+            assert_eq!(plan, Plan::new(form, seed));
+            let kinds = plan.faults.iter().map(|fault| fault.kind);
+            if seed % 2 == 0 {
+                assert_eq!(plan.faults.len(), 1);
+                single.extend(kinds);
+            } else {
+                mixed.extend(kinds);
+            }
         }
+        let all: std::collections::BTreeSet<_> = Kind::of(form).into_iter().collect();
+        assert_eq!((&single, &mixed), (&all, &all));
     }
-    assert_eq!((single.len(), mixed.len()), (Kind::ALL.len(), Kind::ALL.len()));
+    assert!(!Kind::KillEveryShard.applies(Form::Single) && Kind::KillKafka.applies(Form::Single));
     let kinds = [Kind::KillKafka, Kind::CutInserts];
-    let named: Vec<_> = Plan::of(3, &kinds).faults.iter().map(|fault| fault.kind).collect();
+    let named: Vec<_> = Plan::of(Form::Single, 3, &kinds).faults.iter().map(|fault| fault.kind).collect();
     assert_eq!(named, kinds);
     for kind in Kind::ALL {
         assert_eq!(Kind::named(&format!("{kind:?}")), Some(kind));

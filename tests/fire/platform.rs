@@ -10,7 +10,7 @@ use tests::shared::Shared;
 use tests::stack::Stack;
 use tests::until::{PATIENCE, until};
 
-use crate::plan::Plan;
+use crate::plan::{Form, Plan};
 use crate::rig::{Member, Rig};
 
 /// A process that can be ended and started again.
@@ -37,7 +37,10 @@ pub(crate) struct Platform {
 impl Platform {
     /// Creates topics and tables and starts two of each service, ready for traffic.
     pub(crate) fn start(rig: &mut Rig, shared: &Shared, plan: &Plan, name: &str) -> Self {
-        let mut stack = Stack::on(rig.direct.clone(), shared, name);
+        let mut stack = match rig.form {
+            Form::Single => Stack::on(rig.direct.clone(), shared, name),
+            Form::Cluster => Stack::on_cluster(&mut rig.servers, shared, name),
+        };
         stack.set("AGGREGATOR_COUNTING__FLUSH_MS", &plan.flush_ms);
         stack.set("GATEWAY_START__SKEW_MS", &plan.skew_ms);
         stack.provision();
@@ -137,13 +140,15 @@ impl Platform {
 }
 
 fn process(rig: &Rig, stack: &Stack, member: Member) -> Process {
-    let ports = rig.ports[member.at()];
+    let ports = &rig.ports[member.at()];
     let local = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
     let prefix = member.program.to_uppercase();
-    let mut further = vec![
+    let brokers: Vec<_> = ports.kafka.iter().map(|port| local(*port).to_string()).collect();
+    let mut further = stack.told(member.program, u32::try_from(member.number).expect("one of two"));
+    further.extend([
         (format!("{prefix}_ADMIN__LISTEN"), local(ports.admin).to_string()),
-        (format!("{prefix}_KAFKA__BROKERS"), local(ports.kafka).to_string()),
-    ];
+        (format!("{prefix}_KAFKA__BROKERS"), brokers.join(",")),
+    ]);
     if member.program != "collector" {
         further.push((format!("{prefix}_CLICKHOUSE__URL"), format!("http://{}", local(ports.clickhouse))));
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::plan::{Kind, Plan};
+use crate::plan::{Form, Kind, Plan};
 use crate::verdict::Counts;
 
 /// What became of one schedule.
@@ -58,7 +58,7 @@ impl Ended {
 }
 
 /// The whole run.
-pub(crate) fn words(all: &[Ended]) -> String {
+pub(crate) fn words(form: Form, all: &[Ended]) -> String {
     let mut text = String::new();
     let mut faults: BTreeMap<Kind, u32> = BTreeMap::new();
     let mut single: BTreeMap<Kind, Vec<Duration>> = BTreeMap::new();
@@ -90,6 +90,7 @@ pub(crate) fn words(all: &[Ended]) -> String {
     }
     let count: u32 = faults.values().sum();
     let mut line = |text_line: String| writeln!(text, "{text_line}").expect("a string takes all");
+    line(format!("form             {form:?}"));
     line(format!("schedules        {} of which {} exact", all.len(), times.len()));
     line(format!("faults           {count}"));
     line(format!(

@@ -1,16 +1,21 @@
-//! What is done to tables behind the platform's back.
+//! What is done to tables behind the platform's back, on one server: in a cluster those that hold the rows of its shard.
 
-use tests::stack::Stack;
+use tests::sql::Sql;
 use tests::until::until;
 
 use crate::act::SERVERS;
 
+/// A table's name in any form.
+fn bare(table: &str) -> &str {
+    table.strip_prefix("local_").unwrap_or(table)
+}
+
 /// All tables of cells and books, the ledger first and raw last: whatever is copied later than the ledger includes at
 /// least as much.
-fn tables(stack: &Stack) -> Result<Vec<String>, String> {
-    let sql = "SELECT name FROM system.tables WHERE database = '{cells}' AND engine LIKE '%MergeTree' AND name != \
-               'rules' ORDER BY (name != 'unmerged_ledger', name = 'raw', name)";
-    stack.sql().try_rows::<String>(sql).map_err(|error| error.to_string())
+fn tables(store: &Sql) -> Result<Vec<String>, String> {
+    let sql = "SELECT name FROM system.tables WHERE database = '{cells}' AND engine LIKE '%MergeTree' AND name NOT LIKE \
+               '%rules' ORDER BY (name NOT LIKE '%unmerged_ledger', name LIKE '%raw', name)";
+    store.try_rows::<String>(sql).map_err(|error| error.to_string())
 }
 
 /// Where the copies of one backup are.
@@ -18,87 +23,88 @@ fn backup(which: u64) -> String {
     format!("{{cells}}_backup_{which:x}")
 }
 
-fn run(stack: &Stack, sql: &str) -> Result<(), String> {
-    stack.sql().try_execute(sql).map_err(|error| error.to_string())
+fn run(store: &Sql, sql: &str) -> Result<(), String> {
+    store.try_execute(sql).map_err(|error| error.to_string())
 }
 
 /// Copies every table while the platform works.
-pub(crate) fn back_up(stack: &Stack, which: u64) {
+pub(crate) fn back_up(store: &Sql, which: u64) {
     let backup = backup(which);
     until("a backup", SERVERS, || {
-        run(stack, &format!("DROP DATABASE IF EXISTS {backup} SYNC"))?;
-        run(stack, &format!("CREATE DATABASE {backup}"))?;
-        for table in tables(stack)? {
-            run(stack, &format!("CREATE TABLE {backup}.{table} AS {{cells}}.{table}"))?;
-            run(stack, &format!("INSERT INTO {backup}.{table} SELECT * FROM {{cells}}.{table}"))?;
+        run(store, &format!("DROP DATABASE IF EXISTS {backup} SYNC"))?;
+        run(store, &format!("CREATE DATABASE {backup}"))?;
+        for table in tables(store)? {
+            run(store, &format!("CREATE TABLE {backup}.{table} AS {{cells}}.{table}"))?;
+            run(store, &format!("INSERT INTO {backup}.{table} SELECT * FROM {{cells}}.{table}"))?;
         }
         Ok(())
     });
 }
 
 /// Puts the copies in the place of the tables, the ledger last.
-pub(crate) fn restore(stack: &Stack, which: u64) {
+pub(crate) fn restore(store: &Sql, which: u64) {
     let backup = backup(which);
     until("no insert is under way", SERVERS, || {
         let sql = "SELECT toInt64(count()) FROM system.processes WHERE query_kind = 'Insert'";
-        match stack.sql().try_rows::<i64>(sql).map_err(|error| error.to_string())?[0] {
+        match store.try_rows::<i64>(sql).map_err(|error| error.to_string())?[0] {
             0 => Ok(()),
             n => Err(format!("{n} inserts")),
         }
     });
     until("the backup is restored", SERVERS, || {
-        let tables = tables(stack)?;
+        let tables = tables(store)?;
         for table in &tables {
-            run(stack, &format!("TRUNCATE TABLE {{cells}}.{table}"))?;
+            run(store, &format!("TRUNCATE TABLE {{cells}}.{table}"))?;
         }
         for table in tables.iter().rev() {
-            run(stack, &format!("INSERT INTO {{cells}}.{table} SELECT * FROM {backup}.{table}"))?;
+            run(store, &format!("INSERT INTO {{cells}}.{table} SELECT * FROM {backup}.{table}"))?;
         }
         Ok(())
     });
-    drop(run(stack, &format!("DROP DATABASE IF EXISTS {backup} SYNC")));
+    drop(run(store, &format!("DROP DATABASE IF EXISTS {backup} SYNC")));
 }
 
 /// The last three hours of every table are gone.
-pub(crate) fn drop_last_hours(stack: &Stack) {
+pub(crate) fn drop_last_hours(store: &Sql) {
     until("the last hours are dropped", SERVERS, || {
-        for table in tables(stack)? {
-            let condition = match table.as_str() {
+        for table in tables(store)? {
+            let condition = match bare(&table) {
                 "raw" | "unmerged_ledger" => "appended_at >= now64(3) - INTERVAL 3 HOUR",
                 name if name.ends_with("day") => "d >= today()",
                 name if name.ends_with("minute") || name.ends_with("hour") => "t >= now() - INTERVAL 3 HOUR",
                 _ => continue,
             };
-            run(stack, &format!("ALTER TABLE {{cells}}.{table} DELETE WHERE {condition} SETTINGS mutations_sync = 2"))?;
+            run(store, &format!("ALTER TABLE {{cells}}.{table} DELETE WHERE {condition} SETTINGS mutations_sync = 2"))?;
         }
         Ok(())
     });
 }
 
 /// A part of one table of cells is gone.
-pub(crate) fn drop_part_of_cells(stack: &Stack, which: u64) {
+pub(crate) fn drop_part_of_cells(store: &Sql, which: u64) {
     const CELLS: [&str; 7] = ["minute", "hour", "day", "breakdown_hour", "breakdown_day", "page_minute", "page_day"];
     let table = CELLS[(which % 7) as usize];
-    drop_part(stack, &format!("unmerged_{table}"), which);
+    drop_part(store, &format!("unmerged_{table}"), which);
 }
 
 /// A part of a table is gone.
-pub(crate) fn drop_part(stack: &Stack, table: &str, which: u64) {
+pub(crate) fn drop_part(store: &Sql, table: &str, which: u64) {
     until("a part is dropped", SERVERS, || {
         let sql = format!(
-            "SELECT name FROM system.parts WHERE database = '{{cells}}' AND table = '{table}' AND active ORDER BY name"
+            "SELECT table, name FROM system.parts WHERE database = '{{cells}}' AND table IN ('{table}', 'local_{table}') \
+             AND active ORDER BY name"
         );
-        let parts = stack.sql().try_rows::<String>(&sql).map_err(|error| error.to_string())?;
+        let parts = store.try_rows::<(String, String)>(&sql).map_err(|error| error.to_string())?;
         let at = usize::try_from(which % parts.len().max(1) as u64).unwrap_or(0);
-        let part = parts.get(at).ok_or("no part yet")?;
-        run(stack, &format!("ALTER TABLE {{cells}}.{table} DROP PART '{part}'"))
+        let (table, part) = parts.get(at).ok_or("no part yet")?;
+        run(store, &format!("ALTER TABLE {{cells}}.{table} DROP PART '{part}'"))
     });
 }
 
 /// Takes away what a schedule made.
-pub(crate) fn clear(stack: &Stack) {
+pub(crate) fn clear(store: &Sql) {
     let sql = "SELECT name FROM system.databases WHERE startsWith(name, '{cells}') OR name = '{figures}'";
-    for database in stack.sql().try_rows::<String>(sql).unwrap_or_default() {
-        drop(run(stack, &format!("DROP DATABASE IF EXISTS {database} SYNC")));
+    for database in store.try_rows::<String>(sql).unwrap_or_default() {
+        drop(run(store, &format!("DROP DATABASE IF EXISTS {database} SYNC")));
     }
 }

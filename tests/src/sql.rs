@@ -31,6 +31,13 @@ impl Sql {
         Self { config, tasks }
     }
 
+    /// The same questions to another server of a cluster.
+    #[must_use]
+    pub fn at(&self, url: &str) -> Self {
+        let config = Config { url: url.to_owned(), ..self.config.clone() };
+        Self { config, tasks: self.tasks.clone() }
+    }
+
     /// The rows of a query.
     ///
     /// # Errors

@@ -267,11 +267,7 @@ impl Stack {
         let port = if program == "collector" { "GRPC" } else { "HTTP" };
         let key = format!("{}_{port}__LISTEN", program.to_uppercase());
         further.extend(address.map(|address| (key, address.to_string())));
-        let started = self.start(program, &format!("{program}-{number}"), &further).and_then(|mut service| {
-            service.wait_ready(PATIENCE)?;
-            Ok(service)
-        });
-        started.unwrap_or_else(|error| panic!("{program} {number}: {error}"))
+        when_ready(self.start(program, &format!("{program}-{number}"), &further), program)
     }
 
     /// Creates what a build in another folder needs.
@@ -298,14 +294,12 @@ impl Stack {
         spec.log = self.dir.join(format!("{program}-{number}.log"));
         spec.environment = self.environment(&program.to_uppercase());
         spec.environment.push(("AGGREGATOR_GROUP__INSTANCE_ID".to_owned(), format!("{}-{number}", self.name)));
-        let started = Service::start(spec).and_then(|mut service| {
-            service.wait_ready(PATIENCE)?;
-            Ok(service)
-        });
-        started.unwrap_or_else(|error| panic!("{program} {number}: {error}"))
+        when_ready(Service::start(spec), program)
     }
 
-    fn told(&self, program: &str, number: u32) -> Vec<(String, String)> {
+    /// What an instance is told in a cluster; nothing otherwise.
+    #[must_use]
+    pub fn told(&self, program: &str, number: u32) -> Vec<(String, String)> {
         let own = self.instances.iter().find(|own| own.service == program && own.number == number);
         own.map(|own| own.told.clone()).unwrap_or_default()
     }
@@ -332,11 +326,7 @@ impl Stack {
     }
 
     fn ready(&self, program: &str) -> Service {
-        let started = self.start(program, program, &[]).and_then(|mut service| {
-            service.wait_ready(PATIENCE)?;
-            Ok(service)
-        });
-        started.unwrap_or_else(|error| panic!("{program}: {error}"))
+        when_ready(self.start(program, program, &[]), program)
     }
 
     fn environment(&self, service: &str) -> Vec<(String, String)> {
@@ -373,6 +363,11 @@ impl Stack {
         }
         environment
     }
+}
+
+fn when_ready(started: dev::Result<Service>, program: &str) -> Service {
+    let ready = started.and_then(|mut service| service.wait_ready(PATIENCE).map(|()| service));
+    ready.unwrap_or_else(|error| panic!("{program}: {error}"))
 }
 
 impl Drop for Stack {

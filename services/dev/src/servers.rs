@@ -36,9 +36,9 @@ pub struct Options {
     pub clickhouse_tcp: bool,
     /// The largest heap of each broker, in megabytes.
     pub kafka_heap_mb: u32,
-    /// Further lines for Kafka's settings, of which the last of a name counts; `{port}` and `{controller_port}` stand for
-    /// a broker's own.
-    pub kafka_settings: String,
+    /// Further lines for the settings of each broker in turn, of which the last of a name counts; `{port}` and
+    /// `{controller_port}` stand for its own.
+    pub kafka_settings: Vec<String>,
     /// What each ClickHouse may use altogether, in megabytes.
     pub clickhouse_memory_mb: u32,
 }
@@ -67,7 +67,7 @@ impl Default for Options {
             clickhouse_port: None,
             clickhouse_tcp: false,
             kafka_heap_mb: 320,
-            kafka_settings: String::new(),
+            kafka_settings: Vec::new(),
             clickhouse_memory_mb: 1024,
         }
     }
@@ -210,7 +210,7 @@ fn start_kafka(cache: &Cache, dir: &Path, options: &Options) -> Result<Vec<Kafka
                         let (port, controller_port) = (client[n], controller[n]);
                         let own = kafka::Options { port, controller_port, heap_mb: options.kafka_heap_mb, place };
                         let (installation, dir) = (installation.clone(), folder(dir, "kafka", n, count));
-                        let further = &options.kafka_settings;
+                        let further = options.kafka_settings.get(n).map_or("", String::as_str);
                         scope.spawn(move || Kafka::start_with(installation, &dir, own, further))
                     })
                     .collect();
