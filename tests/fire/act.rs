@@ -7,6 +7,7 @@ use tests::proxy::{Link, Weather};
 use tests::sql::Sql;
 use tests::until::until;
 
+use crate::clock;
 use crate::plan::{Fault, Kind, Plan};
 use crate::platform::Platform;
 use crate::rig::{Disks, Member, Rig};
@@ -16,6 +17,9 @@ use crate::traffic::Oracle;
 
 /// Servers answer again within this time, whatever was done to them.
 pub(crate) const SERVERS: Duration = Duration::from_secs(40);
+/// What is left of a full disk: a few pages; and of one of which ClickHouse takes no more.
+const FULL_KB: u64 = 64;
+const SCARCE_KB: u64 = 128 << 10;
 const AGGREGATORS: [Member; 2] = [Member::new("aggregator", 1), Member::new("aggregator", 2)];
 
 /// What faults act upon.
@@ -23,6 +27,9 @@ pub(crate) struct Stage<'a> {
     pub(crate) rig: &'a mut Rig,
     pub(crate) platform: &'a mut Platform,
     pub(crate) oracle: &'a Oracle,
+    /// How far the clock of the senders may go ahead: with a collector's behind theirs, the two together stay within
+    /// what the contract allows.
+    pub(crate) ahead_ms_max: i64,
 }
 
 enum Step {
@@ -109,14 +116,19 @@ impl Stage<'_> {
             Kind::CutInserts => self.cut_inserts(fault),
             Kind::SenderClock => {
                 let ahead = fault.which.is_multiple_of(2);
-                let ms = (fault.which / 2 % if ahead { 50_000 } else { 3_000_000 }).cast_signed();
-                self.oracle.set_clock(if ahead { ms } else { -ms });
+                let ms = (fault.which / 2).cast_signed();
+                self.oracle.set_clock(if ahead { ms % self.ahead_ms_max } else { -(ms % 3_000_000) });
             }
-            Kind::ClickHouseDiskFull => self.disk(|disks| disks.clickhouse[self.shards(fault)[0]].fill()),
+            Kind::CollectorClock => {
+                let ms = (fault.which / 3 % 50_000).cast_signed() + 5_000;
+                let ms = if fault.which.is_multiple_of(2) { ms } else { -ms };
+                self.collector_clocks(fault, ms);
+            }
+            Kind::ClickHouseDiskFull => self.fill_store(self.shards(fault)[0]),
             Kind::KafkaDiskFull => {
                 let broker = self.brokers(fault)[0];
                 self.rig.full.insert(broker);
-                self.disk(|disks| disks.kafka[broker].fill());
+                self.disk(|disks| disks.kafka[broker].leave(FULL_KB));
             }
             Kind::RewindCommits | Kind::DeleteGroup => {
                 AGGREGATORS.into_iter().for_each(|member| self.platform.kill(member));
@@ -167,14 +179,8 @@ impl Stage<'_> {
                 }
             }
             Kind::SenderClock => self.oracle.set_clock(0),
-            Kind::ClickHouseDiskFull => {
-                let shard = self.shards(fault)[0];
-                self.disk(|disks| disks.clickhouse[shard].free());
-                // A merge that the full disk broke off can stay as a part that nobody can read (code 246). At a start
-                // the server puts it aside and takes what it was made of: so it is started anew once there is room.
-                self.rig.servers.shards()[shard].kill().expect("our own server");
-                self.rig.servers.shards()[shard].respawn().expect("it starts again");
-            }
+            Kind::CollectorClock => self.collector_clocks(fault, 0),
+            Kind::ClickHouseDiskFull => self.disk(|disks| disks.clickhouse[self.shards(fault)[0]].free()),
             Kind::KafkaDiskFull => {
                 let broker = self.brokers(fault)[0];
                 self.disk(|disks| disks.kafka[broker].free());
@@ -215,6 +221,20 @@ impl Stage<'_> {
         }
     }
 
+    /// A disk fills up over a time: at first less is left than ClickHouse keeps free, so that it begins nothing more; when
+    /// what was under way has ended, the rest is taken too.
+    fn fill_store(&self, shard: usize) {
+        self.disk(|disks| disks.clickhouse[shard].leave(SCARCE_KB));
+        let sql = self.platform.stack.sql().at(&self.rig.shards[shard]);
+        let under_way = "SELECT toInt64(count()) FROM (SELECT 1 FROM system.merges UNION ALL SELECT 1 FROM system.processes \
+                         WHERE query_kind = 'Insert')";
+        let began = Instant::now();
+        while began.elapsed() < SERVERS && sql.try_rows::<i64>(under_way).is_ok_and(|rows| rows != [0]) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.disk(|disks| disks.clickhouse[shard].leave(FULL_KB));
+    }
+
     fn disk(&self, act: impl Fn(&Disks) -> Result<(), String>) {
         let disks = self.rig.disks.as_ref().expect("such a fault is planned only with disks of our own");
         until("a disk changes its size", SERVERS, || act(disks));
@@ -237,6 +257,10 @@ impl Stage<'_> {
         let all = is_backup && (fault.which / 16).is_multiple_of(2);
         let shards = if all { (0..self.rig.shards.len()).collect() } else { self.shards(fault) };
         shards.into_iter().map(|shard| sql.at(&self.rig.shards[shard])).collect()
+    }
+
+    fn collector_clocks(&self, fault: &Fault, ms: i64) {
+        members(fault).into_iter().for_each(|member| clock::set(self.platform.stack.dir(), member, ms));
     }
 
     fn weather(&self, fault: &Fault, weather: Weather) {
@@ -274,7 +298,7 @@ impl Stage<'_> {
 /// The processes that a fault is about: one of two, or both.
 fn members(fault: &Fault) -> Vec<Member> {
     let program = match fault.kind {
-        Kind::KillCollector | Kind::RestartCollector => "collector",
+        Kind::KillCollector | Kind::RestartCollector | Kind::CollectorClock => "collector",
         Kind::KillGateway => "gateway",
         _ => "aggregator",
     };

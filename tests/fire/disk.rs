@@ -40,12 +40,12 @@ impl Disk {
         Ok(Self(folder.to_owned()))
     }
 
-    /// From now on there is no room but for a few pages.
-    pub(crate) fn fill(&self) -> Result<(), String> {
+    /// From now on there is no more room than this, in kilobytes.
+    pub(crate) fn leave(&self, kb: u64) -> Result<(), String> {
         // The more is written meanwhile, the larger it must be; a size below what is used is refused.
         let mut last = String::new();
         for _ in 0..20 {
-            let size = format!("remount,size={}k", self.used_kb()? + 64);
+            let size = format!("remount,size={}k", self.used_kb()? + kb);
             match mount(&["-o", &size], &self.0) {
                 Ok(()) => return Ok(()),
                 Err(error) => last = error,

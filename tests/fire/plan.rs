@@ -48,6 +48,8 @@ pub(crate) enum Kind {
     CutInserts,
     /// The clock of the senders jumps, within the skew.
     SenderClock,
+    /// That of a collector does, or of both; brokers go on stamping what they append with theirs.
+    CollectorClock,
     RewindCommits,
     DeleteGroup,
     /// The tables go back to what they were, with the aggregators killed.
@@ -66,7 +68,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// All of them, in the order in which single faults are tried.
-    pub(crate) const ALL: [Self; 30] = [
+    pub(crate) const ALL: [Self; 31] = [
         Self::KillAggregator,
         Self::DropCells,
         Self::KillKafka,
@@ -95,6 +97,7 @@ impl Kind {
         Self::DeadConnections,
         Self::RestartCollector,
         Self::SwapAggregators,
+        Self::CollectorClock,
         Self::KillEveryBroker,
         Self::KillEveryShard,
     ];
@@ -117,6 +120,11 @@ impl Kind {
     /// Whether it needs the disks to be small enough to be filled.
     pub(crate) const fn fills_a_disk(self) -> bool {
         matches!(self, Self::ClickHouseDiskFull | Self::KafkaDiskFull)
+    }
+
+    /// Whether it needs a library that shifts clocks.
+    pub(crate) const fn shifts_a_clock(self) -> bool {
+        matches!(self, Self::CollectorClock)
     }
 
     /// Whether the stored books may be out of balance in the middle of it: rows of them are taken away.
@@ -149,6 +157,7 @@ impl Kind {
                 rng.random_range(200..3_000)
             }
             Self::RestoreBackup | Self::RestoreWhileRunning => rng.random_range(1_000..3_500),
+            Self::CollectorClock => rng.random_range(3_000..6_000),
             Self::SlowLink | Self::SenderClock => rng.random_range(1_000..4_000),
             Self::CutInserts => rng.random_range(800..3_000),
             Self::HalfOpenLink | Self::FrozenLink | Self::CutLink => rng.random_range(300..5_000),
@@ -215,6 +224,11 @@ impl Plan {
         }
         plan.is_named = true;
         plan
+    }
+
+    /// Whether any of its faults is of such a kind.
+    pub(crate) fn has(&self, is_such: impl Fn(Kind) -> bool) -> bool {
+        self.faults.iter().any(|fault| is_such(fault.kind))
     }
 
     /// The command that runs it again.

@@ -3,6 +3,7 @@
 //! Like a supervisor the platform starts a process again that has ended by itself, and says so.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use dev::child::{Child, Spec};
@@ -10,7 +11,8 @@ use tests::shared::Shared;
 use tests::stack::Stack;
 use tests::until::{PATIENCE, until};
 
-use crate::plan::{Form, Plan};
+use crate::clock;
+use crate::plan::{Form, Kind, Plan};
 use crate::rig::{Member, Rig};
 
 /// A process that can be ended and started again.
@@ -43,9 +45,14 @@ impl Platform {
         };
         stack.set("AGGREGATOR_COUNTING__FLUSH_MS", &plan.flush_ms);
         stack.set("GATEWAY_START__SKEW_MS", &plan.skew_ms);
+        // All clocks that a retraction waits for are one.
+        stack.set("AGGREGATOR_LATE__SKEW_MS", "100");
         stack.provision();
         let processes = Member::ALL.into_iter().map(|member| process(rig, &stack, member)).collect();
         let mut platform = Self { stack, processes, incidents: Vec::new() };
+        if let Some(library) = rig.clocks.as_ref().filter(|_| plan.has(Kind::shifts_a_clock)) {
+            platform.shift_clocks(library);
+        }
         for member in Member::ALL {
             platform.launch(member);
         }
@@ -54,6 +61,15 @@ impl Platform {
             platform.unready().map_or(Ok(()), Err)
         });
         platform
+    }
+
+    /// Collectors that are started from now on have clocks that can be set.
+    fn shift_clocks(&mut self, library: &Path) {
+        let dir = self.stack.dir().to_owned();
+        for process in self.processes.iter_mut().filter(|process| process.member.program == "collector") {
+            clock::set(&dir, process.member, 0);
+            process.spec.environment.extend(clock::environment(library, &dir, process.member));
+        }
     }
 
     /// Where members listen for their own clients.

@@ -7,13 +7,16 @@ use std::time::Duration;
 use crate::plan::{Form, Kind, Plan};
 use crate::verdict::Counts;
 
+/// Who takes longer to converge says what was waited for.
+const SLOW: Duration = Duration::from_secs(8);
+
 /// What became of one schedule.
 pub(crate) struct Ended {
     pub(crate) plan: Plan,
     /// Time to converge after the last fault was healed, or what differed at the end.
     pub(crate) result: Result<(Duration, Counts), Vec<String>>,
-    /// The last thing that was waited for.
-    pub(crate) waited_for: String,
+    /// What was waited for, and since when after the last fault.
+    pub(crate) waited_for: Vec<(Duration, String)>,
     pub(crate) incidents: Vec<String>,
     /// How often screens and books were looked at.
     pub(crate) looks: (u64, u64),
@@ -24,8 +27,17 @@ impl Ended {
     /// A schedule that could not be carried out.
     pub(crate) fn broken_off(plan: Plan) -> Self {
         let result = Err(vec!["the schedule was broken off; see above".into()]);
-        let (waited_for, incidents) = (String::new(), Vec::new());
+        let (waited_for, incidents) = (Vec::new(), Vec::new());
         Self { plan, result, waited_for, incidents, looks: (0, 0), took: Duration::ZERO }
+    }
+
+    /// What took so long, if it did.
+    fn waits(&self, time: Duration) -> String {
+        if time <= SLOW {
+            return String::new();
+        }
+        let line = |(at, reason): &(Duration, String)| format!("\n    from {:>5.2} s {reason:.140}", at.as_secs_f64());
+        self.waited_for.iter().map(line).collect()
     }
 
     /// The line of progress.
@@ -35,13 +47,13 @@ impl Ended {
         let took = self.took.as_secs_f64();
         match &self.result {
             Ok((time, counts)) => format!(
-                "seed {:<4} exact after {:>5.2} s · {} acknowledged, {} counted, {} sent · {took:.0} s · {faults} · last: {:.110}",
+                "seed {:<4} exact after {:>5.2} s · {} acknowledged, {} counted, {} sent · {took:.0} s · {faults}{}",
                 self.plan.seed,
                 time.as_secs_f64(),
                 counts.acknowledged,
                 counts.counted,
                 counts.sent,
-                self.waited_for
+                self.waits(*time)
             ),
             Err(found) => {
                 let some: Vec<_> = found.iter().take(12).map(|line| format!("    {line}")).collect();
@@ -79,6 +91,8 @@ pub(crate) fn words(form: Form, all: &[Ended]) -> String {
                 sum.sent += counts.sent;
                 sum.acknowledged += counts.acknowledged;
                 sum.counted += counts.counted;
+                sum.backfilled += counts.backfilled;
+                sum.retracted += counts.retracted;
                 sum.records += counts.records;
                 sum.given_up += counts.given_up;
             }
@@ -94,8 +108,9 @@ pub(crate) fn words(form: Form, all: &[Ended]) -> String {
     line(format!("schedules        {} of which {} exact", all.len(), times.len()));
     line(format!("faults           {count}"));
     line(format!(
-        "events           {} sent, {} acknowledged, {} given up unanswered; {} records in the logs, {} counted once",
-        sum.sent, sum.acknowledged, sum.given_up, sum.records, sum.counted
+        "events           {} sent, {} acknowledged, {} given up unanswered; {} records in the logs, {} counted once, {} of \
+         them by backfill, {} taken out again",
+        sum.sent, sum.acknowledged, sum.given_up, sum.records, sum.counted, sum.backfilled, sum.retracted
     ));
     line(format!("all along        screens looked at {} times, books {} times", looks.0, looks.1));
     line(format!("differences      {differences}"));

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use dev::child::Child;
 use dev::kafka::BROKERS;
@@ -86,6 +86,8 @@ pub(crate) struct Rig {
     pub(crate) to_clickhouse: Vec<Link>,
     /// Where disks can be made.
     pub(crate) disks: Option<Disks>,
+    /// What shifts clocks, where it is installed.
+    pub(crate) clocks: Option<PathBuf>,
     /// Brokers that are down because their disk is full.
     pub(crate) full: BTreeSet<usize>,
     /// Carries the links.
@@ -126,7 +128,8 @@ impl Rig {
         });
         let to_clickhouse = to_clickhouse.collect();
         let full = BTreeSet::new();
-        Self { form, servers, direct, shards, ports, to_kafka, to_clickhouse, disks, full, _tasks: tasks }
+        let clocks = None;
+        Self { form, servers, direct, shards, ports, to_kafka, to_clickhouse, disks, clocks, full, _tasks: tasks }
     }
 }
 

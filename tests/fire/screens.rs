@@ -1,9 +1,10 @@
-//! What screens show, looked at all along: never more than was sent by then, and never less than a moment before.
+//! What screens show, looked at all along: never more than was sent by then, and never less than a moment before but for
+//! what was retracted.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -21,34 +22,77 @@ const LOOK_EVERY: Duration = Duration::from_millis(120);
 
 type Values = HashMap<(String, String), i64>;
 
-/// The most that screens may show: what was sent so far, each event once.
+/// The most that screens may show, and by how much it may become less again.
 #[derive(Default)]
-pub(crate) struct Bounds(Mutex<(Truth, HashMap<&'static str, Values>)>);
+pub(crate) struct Bounds {
+    /// What was sent so far, each event once.
+    sent: Mutex<Sums>,
+    /// What was asked to be taken out again.
+    retracted: Mutex<Sums>,
+}
+
+#[derive(Default)]
+struct Sums {
+    truth: Truth,
+    by_topic: HashMap<&'static str, Values>,
+}
+
+impl Sums {
+    fn add(&mut self, events: &[v1::Event]) {
+        self.truth.take(events);
+        for topic in TOPICS {
+            let sums = self.by_topic.entry(topic).or_default();
+            for (key, value) in expect::values(&self.truth, topic) {
+                *sums.entry(key).or_default() += value;
+            }
+        }
+        self.truth.forget();
+    }
+
+    fn of(&self, topic: &str, key: &(String, String)) -> i64 {
+        self.by_topic.get(topic).and_then(|sums| sums.get(key)).copied().unwrap_or(0)
+    }
+}
 
 impl Bounds {
     /// Takes events that are about to be sent for the first time.
     pub(crate) fn raise(&self, events: &[v1::Event]) {
-        let mut guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (truth, bounds) = &mut *guard;
-        truth.take(events);
-        for topic in TOPICS {
-            let bounds = bounds.entry(topic).or_default();
-            for (key, value) in expect::values(truth, topic) {
-                *bounds.entry(key).or_default() += value;
-            }
-        }
-        truth.forget();
+        self.sent().add(events);
+    }
+
+    /// Takes events that are about to be retracted for the first time.
+    pub(crate) fn lower(&self, events: &[v1::Event]) {
+        self.retracted().add(events);
+    }
+
+    fn sent(&self) -> MutexGuard<'_, Sums> {
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn retracted(&self) -> MutexGuard<'_, Sums> {
+        self.retracted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is shown and was never sent.
     pub(crate) fn exceeded(&self, topic: &str, fold: &Fold) -> Vec<String> {
-        let guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let bound = |key| guard.1.get(topic).and_then(|bounds| bounds.get(key)).copied().unwrap_or(0);
+        let sent = self.sent();
         let shown = fold.values.iter().filter(|((key, _), _)| is_sum(key));
         shown
-            .filter(|(key, value)| **value > bound(key))
-            .map(|(key, value)| format!("{topic}: {key:?} shows {value} with {} sent", bound(key)))
+            .filter(|(key, value)| **value > sent.of(topic, key))
+            .map(|(key, value)| format!("{topic}: {key:?} shows {value} with {} sent", sent.of(topic, key)))
             .collect()
+    }
+
+    /// Figures that became smaller by more than was retracted: a cell can be exceeded, never contradicted.
+    fn fallen(&self, topic: &str, before: &Fold, now: &Fold) -> Vec<String> {
+        if before.epoch != now.epoch || before.today != now.today {
+            return Vec::new();
+        }
+        let retracted = self.retracted();
+        let least = |key, before: i64| before - retracted.of(topic, key);
+        let sums = before.values.iter().filter(|((key, _), _)| is_sum(key));
+        let fell = sums.filter(|(key, was)| now.values.get(*key).is_some_and(|now| *now < least(key, **was)));
+        fell.map(|(key, was)| format!("{topic}: {key:?} fell from {was} to {:?}", now.values.get(key))).collect()
     }
 }
 
@@ -111,7 +155,7 @@ fn watch(gateway: SocketAddr, oracle: &Oracle, stop: &AtomicBool, looks: &Atomic
                 let fold = viewer.fold(topic);
                 note(oracle.bounds.exceeded(topic, &fold));
                 if let Some(before) = before.get(topic) {
-                    note(fallen(topic, before, &fold));
+                    note(oracle.bounds.fallen(topic, before, &fold));
                 }
                 before.insert(topic, fold);
             }
@@ -119,14 +163,4 @@ fn watch(gateway: SocketAddr, oracle: &Oracle, stop: &AtomicBool, looks: &Atomic
             std::thread::sleep(LOOK_EVERY);
         }
     }
-}
-
-/// Figures that became smaller: a cell can be exceeded, never contradicted.
-pub(crate) fn fallen(topic: &str, before: &Fold, now: &Fold) -> Vec<String> {
-    if before.epoch != now.epoch || before.today != now.today {
-        return Vec::new();
-    }
-    let sums = before.values.iter().filter(|((key, _), _)| is_sum(key));
-    let fell = sums.filter(|(key, value)| now.values.get(*key).is_some_and(|now| now < value));
-    fell.map(|(key, value)| format!("{topic}: {key:?} fell from {value} to {:?}", now.values.get(key))).collect()
 }

@@ -1,13 +1,15 @@
-//! Departments that send without a pause, and the oracle: what was ever sent, and what was acknowledged.
+//! Departments that send without a pause, and the oracle: what was ever sent, and what was acknowledged, log by log.
 //!
-//! Invariant: an event is in `sent` and in the bounds of the screens before any byte of it leaves.
+//! Invariant: an event is among what was sent and in the bounds of the screens before any byte of it leaves.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use domain::event::Event;
+use domain::source::Log;
 use proto::v1;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
@@ -16,10 +18,16 @@ use tests::events::Mix;
 use tests::log::Parser;
 use tests::sender::{Answer, Senders};
 
+use crate::late::Late;
 use crate::screens::Bounds;
 
 /// An event with its content: the same id with other content is another one.
 pub(crate) type Key = (u128, u64);
+
+/// Of an event or a retraction as it stands in a log.
+pub(crate) const fn key(event: &Event) -> Key {
+    (event.id.0, event.content)
+}
 
 /// Fresh events in a batch, and those that are sent again.
 const FRESH: usize = 40;
@@ -38,12 +46,20 @@ struct Desk {
     done: Vec<v1::Event>,
 }
 
+/// What is known of one log.
+#[derive(Default)]
+pub(crate) struct Known {
+    /// Everything sent; of a retraction the event that it names.
+    pub(crate) sent: HashMap<Key, v1::Event>,
+    pub(crate) acknowledged: HashSet<Key>,
+}
+
 /// What the senders share.
 pub(crate) struct Oracle {
     desk: Mutex<Desk>,
     parser: Parser,
-    sent: Mutex<HashMap<Key, v1::Event>>,
-    acknowledged: Mutex<HashSet<Key>>,
+    logs: [Mutex<Known>; 3],
+    late_left: AtomicUsize,
     complaints: Mutex<Vec<String>>,
     /// What screens may show at most.
     pub(crate) bounds: Bounds,
@@ -71,8 +87,8 @@ impl Traffic {
         let oracle = Arc::new(Oracle {
             desk: Mutex::new(desk),
             parser: Parser::default(),
-            sent: Mutex::default(),
-            acknowledged: Mutex::default(),
+            logs: Default::default(),
+            late_left: AtomicUsize::new(0),
             complaints: Mutex::default(),
             bounds: Bounds::default(),
             clock_ms: AtomicI64::new(0),
@@ -85,7 +101,10 @@ impl Traffic {
             let rng = StdRng::seed_from_u64(seed ^ (n << 32));
             std::thread::spawn(move || oracle.send(&senders, rng))
         });
-        Self { threads: threads.collect(), oracle }
+        let mut threads: Vec<_> = threads.collect();
+        let mut late = Late::new(Arc::clone(&oracle), seed, name, senders.to_vec());
+        threads.push(std::thread::spawn(move || late.send()));
+        Self { threads, oracle }
     }
 }
 
@@ -113,19 +132,40 @@ impl Oracle {
         self.clock_ms.store(ms, Ordering::Release);
     }
 
-    /// Events that wait to be acknowledged.
+    /// What waits to be acknowledged, at all doors.
     pub(crate) fn left(&self) -> usize {
-        locked(&self.desk).left.len()
+        locked(&self.desk).left.len() + self.late_left.load(Ordering::Acquire)
     }
 
-    /// Everything sent.
-    pub(crate) fn sent(&self) -> MutexGuard<'_, HashMap<Key, v1::Event>> {
-        locked(&self.sent)
+    /// The same at the late doors.
+    pub(crate) fn set_late_left(&self, count: usize) {
+        self.late_left.store(count, Ordering::Release);
     }
 
-    /// Everything acknowledged.
-    pub(crate) fn acknowledged(&self) -> HashSet<Key> {
-        locked(&self.acknowledged).clone()
+    /// What was sent to a log, and what was acknowledged.
+    pub(crate) fn of(&self, log: Log) -> MutexGuard<'_, Known> {
+        locked(&self.logs[log as usize - 1])
+    }
+
+    /// Whether there may be anything new.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    /// Some event of the live path: one that is acknowledged or, once in a while, one that is not yet.
+    pub(crate) fn some_event(&self, rng: &mut StdRng) -> Option<v1::Event> {
+        let desk = locked(&self.desk);
+        let from = if rng.random_ratio(1, 6) { &desk.left } else { &desk.done };
+        from.choose(rng).filter(|event| event.attributes.is_empty()).cloned()
+    }
+
+    /// An answer that no sender should get.
+    pub(crate) fn complain(&self, what: String) {
+        locked(&self.complaints).push(what);
     }
 
     /// Events of which nobody knows what became.
@@ -138,13 +178,13 @@ impl Oracle {
         locked(&self.complaints).clone()
     }
 
-    fn key(&self, event: &v1::Event) -> Key {
-        let parsed = self.parser.parsed(event);
-        (parsed.id.0, parsed.content)
+    /// The reader of what is sent.
+    pub(crate) const fn parser(&self) -> &Parser {
+        &self.parser
     }
 
     fn send(&self, senders: &[Senders], mut rng: StdRng) {
-        while !self.stop.load(Ordering::Acquire) {
+        while !self.is_stopped() {
             let batch = self.next_batch();
             if batch.is_empty() {
                 std::thread::sleep(Duration::from_millis(20));
@@ -162,7 +202,7 @@ impl Oracle {
         let desk = &mut *desk;
         let again = desk.left.len().min(AGAIN);
         let mut batch: Vec<_> = desk.left.drain(..again).collect();
-        if self.open.load(Ordering::Acquire) && again < AGAIN {
+        if self.is_open() && again < AGAIN {
             let clock_ms = self.clock_ms.load(Ordering::Acquire);
             let mut fresh = desk.mix.fresh(FRESH);
             for event in &mut fresh {
@@ -178,7 +218,8 @@ impl Oracle {
                 let attributes = vec![v1::Attribute { name: "other".into(), value: "content".into() }];
                 fresh.push(v1::Event { attributes, ..other.clone() });
             }
-            locked(&self.sent).extend(fresh.iter().map(|event| (self.key(event), event.clone())));
+            let keyed = fresh.iter().map(|event| (key(&self.parser.parsed(event)), event.clone()));
+            self.of(Log::Events).sent.extend(keyed);
             batch.extend(fresh);
         }
         batch
@@ -189,13 +230,13 @@ impl Oracle {
         for (event, answer) in batch.into_iter().zip(answers) {
             match answer {
                 Answer::Accepted(_) => {
-                    locked(&self.acknowledged).insert(self.key(&event));
+                    self.of(Log::Events).acknowledged.insert(key(&self.parser.parsed(&event)));
                     if event.attributes.is_empty() && desk.done.len() < 4_000 {
                         desk.done.push(event);
                     }
                 }
                 Answer::Rejected(code) => {
-                    locked(&self.complaints).push(format!("{} was rejected: {code}", event.event_id));
+                    self.complain(format!("{} was rejected: {code}", event.event_id));
                 }
                 // Its conflict is only sent once it stands in the log, so it may be given up like any other.
                 Answer::Retry | Answer::Refused(_) if is_given_up(&event) => {

@@ -30,8 +30,17 @@ pub struct Log {
     parser: Parser,
 }
 
-/// The records of each partition in their order; `None` is one that cannot be decoded.
-pub type Records = Vec<Vec<Option<(Event, Stamp)>>>;
+/// A record as it stands in a log.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// When the broker appended it, unix milliseconds.
+    pub appended_at_ms: i64,
+    /// `None` is what cannot be decoded.
+    pub content: Option<(Event, Stamp)>,
+}
+
+/// The records of each partition in their order.
+pub type Records = Vec<Vec<Record>>;
 
 /// The generation of the topic in `config/rules.toml`.
 pub const EPOCH: u16 = 1;
@@ -53,13 +62,26 @@ impl Parser {
     /// When it breaks a rule.
     #[must_use]
     pub fn parsed(&self, event: &v1::Event) -> Event {
+        let parsed = self.at_door(&event.service_id, event.occurred_at_ms, |door| proto::parse_event(event, door));
+        parsed.unwrap_or_else(|reject| panic!("{reject:?}: {event:?}"))
+    }
+
+    /// A retraction as the domain sees it, whatever the age of its event.
+    ///
+    /// # Panics
+    /// When it breaks a rule.
+    #[must_use]
+    pub fn retraction(&self, it: &v1::Retraction) -> Event {
+        let parsed = self.at_door(&it.service_id, it.occurred_at_ms, |door| proto::parse_retraction(it, door));
+        parsed.unwrap_or_else(|reject| panic!("{reject:?}: {it:?}"))
+    }
+
+    /// At the door of the department that has a service, at an instant.
+    fn at_door<T>(&self, service_id: &str, now_ms: i64, parse: impl Fn(&Door<'_>) -> T) -> T {
         let service = |id: &str| self.catalogue.service_by_id(id).map(|found| (found.number, found.department));
-        let department = service(&event.service_id).expect("a service of the catalogue").1;
+        let department = service(service_id).expect("a service of the catalogue").1;
         let page = |path: &str| self.pages.number(path);
-        let rules = &self.rules;
-        let door =
-            Door { service: &service, page: &page, department, rules, now_ms: event.occurred_at_ms, path: Path::Live };
-        proto::parse_event(event, &door).unwrap_or_else(|reject| panic!("{reject:?}: {event:?}"))
+        parse(&Door { service: &service, page: &page, department, rules: &self.rules, now_ms, path: Path::Live })
     }
 }
 
@@ -144,9 +166,13 @@ impl Log {
     /// # Errors
     /// What it answered.
     pub fn try_ends(&self) -> Result<Vec<u64>, String> {
-        let client = self.producer.client();
+        let (client, limit) = (self.producer.client(), Duration::from_secs(10));
         let end = |partition: u16| {
-            let asked = client.fetch_watermarks(&self.topic, partition.into(), Duration::from_secs(10));
+            let asked = client.fetch_watermarks(&self.topic, partition.into(), limit);
+            if asked.is_err() {
+                // As the platform does: what the client remembers of a topic may be older than its leaders.
+                drop(client.fetch_metadata(Some(&self.topic), limit));
+            }
             asked.map(|(_, high)| high.max(0).cast_unsigned()).map_err(|error| error.to_string())
         };
         (0..self.parser.rules.partitions).map(end).collect()
@@ -180,7 +206,9 @@ impl Log {
             let Some(Ok(message)) = consumer.poll(Duration::from_millis(100)) else { continue };
             let partition = usize::try_from(message.partition()).expect("a partition");
             if message.offset().cast_unsigned() < ends[partition] {
-                read[partition].push(decode_record(message.payload().unwrap_or_default()));
+                let appended_at_ms = message.timestamp().to_millis().unwrap_or_default();
+                let content = decode_record(message.payload().unwrap_or_default());
+                read[partition].push(Record { appended_at_ms, content });
             }
         }
         Ok(read)
