@@ -333,6 +333,8 @@ fn pack(service: ServiceNumber, completed: u64, now: i64) -> Pack {
         received_at_ms: 0,
         stalled: String::new(),
         cells: Period::ALL.map(cell).to_vec(),
+        previous_end: 0,
+        part: 0,
     }
 }
 

@@ -33,6 +33,11 @@ pub struct Pack {
     pub stalled: String,
     /// The cells that changed.
     pub cells: Vec<PackedCell>,
+    /// Every record of the source below this offset is in a pack before this one, or was in the store before the first.
+    /// Who does not have them has missed a pack.
+    pub previous_end: u64,
+    /// Which part of the source's tick this is, from 0 on.
+    pub part: u32,
 }
 
 /// A cell as it is published.
@@ -60,6 +65,8 @@ pub fn encode_pack(pack: &Pack) -> Vec<u8> {
         received_at_ms: pack.received_at_ms.max(0).cast_unsigned(),
         stalled: pack.stalled.clone(),
         cells: pack.cells.iter().filter_map(cell_out).collect(),
+        previous_end: pack.previous_end,
+        part: pack.part,
     }
     .encode_to_vec()
 }
@@ -131,6 +138,8 @@ pub fn decode_pack(bytes: &[u8]) -> Option<Pack> {
         received_at_ms: pack.received_at_ms.try_into().ok()?,
         stalled: pack.stalled,
         cells: pack.cells.into_iter().map(cell_in).collect::<Option<_>>()?,
+        previous_end: pack.previous_end,
+        part: pack.part,
     })
 }
 
@@ -220,6 +229,8 @@ mod tests {
                 cell(key(Period::Hour, 498_750, step), Measures::Number(3)),
                 cell(key(Period::Day, 20_781, Slice::Page { page: 0 }), Measures::Views(Views { views: 8, visitors })),
             ],
+            previous_end: 40,
+            part: 2,
         }
     }
 

@@ -41,7 +41,7 @@ pub struct Progress {
 /// claims the new end, since the cells up to it are spread over all of them.
 #[must_use]
 pub fn packs(source: Source, progress: Progress, stalled: &str, cells: Vec<Cell>) -> Vec<Vec<u8>> {
-    let pack = |cells: Vec<Cell>, applied_end: u64| {
+    let pack = |part: usize, cells: Vec<Cell>, applied_end: u64| {
         encode_pack(&Pack {
             source,
             applied_end,
@@ -50,6 +50,8 @@ pub fn packs(source: Source, progress: Progress, stalled: &str, cells: Vec<Cell>
             received_at_ms: progress.received_at_ms,
             stalled: stalled.to_owned(),
             cells,
+            previous_end: progress.published_end,
+            part: u32::try_from(part).expect("fewer parts than cells"),
         })
     };
     let mut packs = Vec::new();
@@ -58,11 +60,11 @@ pub fn packs(source: Source, progress: Progress, stalled: &str, cells: Vec<Cell>
         bytes += bytes_at_most(&cell.measures);
         waiting.push(cell);
         if bytes >= PACK_BYTES_MAX {
-            packs.push(pack(std::mem::take(&mut waiting), progress.published_end));
+            packs.push(pack(packs.len(), std::mem::take(&mut waiting), progress.published_end));
             bytes = 0;
         }
     }
-    packs.push(pack(waiting, progress.applied_end));
+    packs.push(pack(packs.len(), waiting, progress.applied_end));
     packs
 }
 
@@ -201,6 +203,7 @@ mod tests {
         let packs = packs(SOURCE, progress(), "", Vec::new());
         let pack = decode_pack(&packs[0]).expect("a pack");
         assert_eq!((packs.len(), pack.applied_end, pack.log_end, pack.source), (1, 9, 12, SOURCE));
+        assert_eq!((pack.previous_end, pack.part), (5, 0));
     }
 
     #[test]
@@ -213,6 +216,7 @@ mod tests {
         assert!(others.len() > 1);
         assert_eq!(last.applied_end, 9);
         assert!(others.iter().all(|pack| pack.applied_end == 5));
+        assert!(packs.iter().zip(0..).all(|(pack, part)| (pack.previous_end, pack.part) == (5, part)));
         let all: Vec<_> = packs.iter().flat_map(|pack| pack.cells.clone()).collect();
         assert_eq!(all, cells);
     }

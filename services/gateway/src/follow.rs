@@ -96,20 +96,18 @@ impl Follower {
         let partitions = ends.ends.keys().filter(|(log, _)| *log == Log::Events).count();
         self.world.live().pipeline.on_partitions(partitions as u16);
         self.health.not_ready("starting: reading the store");
-        let from_ms = match self.read_store(&ends).await {
-            Some(from_ms) => {
-                self.world.live().incomplete = None;
-                from_ms
-            }
-            None => {
-                self.world.live().incomplete = Some(STORE_AWAY.to_owned());
-                i64::MIN
-            }
-        };
+        let stored = self.read_store(&ends).await;
+        let from_ms = stored.unwrap_or(i64::MIN);
         let offset = if from_ms == i64::MIN { bounds.0 } else { tail.offset_at(from_ms, bounds).await? };
         tail.begin(offset, bounds, from_ms)?;
-        if self.world.live().incomplete.is_none() && !tail.covers(from_ms) {
-            self.world.live().incomplete = Some(MEMORY_SHORT.to_owned());
+        {
+            let mut live = self.world.live();
+            let complete = tail.covers(from_ms) && live.missed_none_since(from_ms);
+            live.incomplete = match (stored, complete) {
+                (None, _) => Some(STORE_AWAY.to_owned()),
+                (Some(_), false) => Some(MEMORY_SHORT.to_owned()),
+                (Some(_), true) => None,
+            };
         }
         tracing::info!(offset, end = bounds.1, packs = bounds.1 - offset, "folding the live topic");
         self.health.not_ready("starting: reading the live topic");
@@ -164,8 +162,10 @@ impl Follower {
             while tail.position() < end {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            let complete = tail.covers(from_ms);
-            self.world.live().incomplete = (!complete).then(|| MEMORY_SHORT.to_owned());
+            let mut live = self.world.live();
+            let complete = tail.covers(from_ms) && live.missed_none_since(from_ms);
+            live.incomplete = (!complete).then(|| MEMORY_SHORT.to_owned());
+            drop(live);
             if complete {
                 tracing::info!("the store was read; figures are complete");
             }

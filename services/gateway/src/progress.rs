@@ -53,6 +53,9 @@ pub struct SourceProgress {
     pub wm_ms: Option<i64>,
     /// Why nothing moves, in words.
     pub stalled: Option<String>,
+    /// Which part of a tick was heard last.
+    #[serde(skip)]
+    part: Option<u32>,
 }
 
 /// All sources, and whether Kafka can be reached.
@@ -81,9 +84,13 @@ pub struct Progress {
 }
 
 impl Pipeline {
-    /// Takes what a pack says that the broker took at `at_ms`.
-    pub fn on_pack(&mut self, pack: &Pack, at_ms: i64) {
+    /// Takes what a pack says that the broker took at `at_ms`. Returns whether it follows on what is known: if not, a pack
+    /// before it was missed, as when the live topic was lost and made anew.
+    pub fn on_pack(&mut self, pack: &Pack, at_ms: i64) -> bool {
         let source = self.sources.entry(pack.source).or_default();
+        let begins = pack.part == 0 || source.part.is_none_or(|part| pack.part <= part + 1);
+        let follows = begins && pack.previous_end <= source.applied_end;
+        source.part = Some(pack.part);
         // Another owner's older pack still tells where the log ends and that somebody reads it.
         let latest = pack.applied_end >= source.applied_end;
         source.applied_end = source.applied_end.max(pack.applied_end);
@@ -97,11 +104,14 @@ impl Pipeline {
         }
         let current = source.applied_end >= source.log_end && source.stalled.is_none();
         source.wm_ms = source.wm_ms.max(if current { Some(at_ms) } else { source.appended_at_ms });
+        follows
     }
 
     /// Takes what the ledger says.
     pub fn on_ledger(&mut self, source: Source, applied_end: u64, appended_at_ms: i64) {
         let source = self.sources.entry(source).or_default();
+        // The live topic is read from somewhere on now, which may be in the middle of a tick.
+        source.part = None;
         source.applied_end = source.applied_end.max(applied_end);
         source.log_end = source.log_end.max(applied_end);
         source.appended_at_ms = source.appended_at_ms.max(Some(appended_at_ms));
@@ -180,6 +190,8 @@ mod tests {
             received_at_ms: 0,
             stalled: String::new(),
             cells: Vec::new(),
+            previous_end: 0,
+            part: 0,
         }
     }
 
@@ -190,6 +202,26 @@ mod tests {
             pipeline.on_pack(pack, *at);
         }
         pipeline
+    }
+
+    #[test]
+    fn a_pack_that_was_missed_is_noticed() {
+        let after = |previous_end, applied_end, part| Pack { previous_end, part, ..pack(0, applied_end, 99, NOW) };
+        let mut pipeline = Pipeline::default();
+        assert!(pipeline.on_pack(&after(0, 9, 0), NOW), "the first of a source that was never stored");
+        assert!(pipeline.on_pack(&after(9, 9, 0), NOW), "nothing new");
+        assert!(pipeline.on_pack(&after(4, 7, 0), NOW), "another owner, who is not as far");
+        assert!(!pipeline.on_pack(&after(12, 20, 0), NOW), "10 to 12");
+        assert!(pipeline.on_pack(&after(20, 21, 0), NOW), "told once");
+        let parts = |pipeline: &mut Pipeline, parts: &[u32]| {
+            parts.iter().map(|part| pipeline.on_pack(&after(21, 21, *part), NOW)).collect::<Vec<_>>()
+        };
+        assert_eq!(parts(&mut pipeline, &[0, 1, 2, 0, 2]), [true, true, true, true, false], "of one tick");
+
+        let mut begun = Pipeline::default();
+        begun.on_ledger(Source { log: Log::Events, epoch: 1, partition: 0 }, 21, NOW);
+        assert!(begun.on_pack(&after(20, 25, 2), NOW), "in the middle of a tick");
+        assert!(!Pipeline::default().on_pack(&after(1, 2, 0), NOW), "of a source that is not in the store");
     }
 
     #[test]

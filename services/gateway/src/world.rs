@@ -23,6 +23,9 @@ const TILES: usize = 6;
 /// Packs whose receive time is remembered for latency figures.
 const RECEIPTS_MAX: usize = 4_096;
 
+const MISSED: &str =
+    "Some counts were lost on their way here, so figures may be too small until they have been read from the store.";
+
 /// When the last event of a pack came in, by the fold's version that holds it.
 #[derive(Debug, Clone, Copy)]
 struct Receipt {
@@ -41,6 +44,8 @@ pub struct Live {
     pub ready: bool,
     /// Why figures may be incomplete, a sentence.
     pub incomplete: Option<String>,
+    /// Broker's time of the last pack before which one was missed; everything later was folded.
+    missed_at_ms: Option<i64>,
     /// Who is silent, as of the last look.
     pub silence: Option<Silence>,
     /// The same for heartbeats.
@@ -72,6 +77,7 @@ impl World {
             pipeline: Pipeline::default(),
             ready: false,
             incomplete: None,
+            missed_at_ms: None,
             silence: None,
             sources: Sources::of(None, &catalogue),
             tiles: Vec::new(),
@@ -97,7 +103,11 @@ impl World {
     /// Folds a pack that the broker took at `at_ms`.
     pub fn on_pack(&self, pack: &Pack, at_ms: i64) {
         let mut live = self.live();
-        live.pipeline.on_pack(pack, at_ms);
+        if !live.pipeline.on_pack(pack, at_ms) {
+            tracing::warn!(source = ?pack.source, previous_end = pack.previous_end, "a pack of the live topic was missed");
+            live.missed_at_ms = live.missed_at_ms.max(Some(at_ms));
+            live.incomplete = Some(MISSED.to_owned());
+        }
         if pack.cells.is_empty() {
             return;
         }
@@ -178,6 +188,12 @@ impl Live {
         self.pipeline.at(now_ms, self.ready)
     }
 
+    /// Whether no pack since an instant was missed.
+    #[must_use]
+    pub fn missed_none_since(&self, from_ms: i64) -> bool {
+        self.missed_at_ms.is_none_or(|at_ms| at_ms <= from_ms)
+    }
+
     /// The instant up to which the figures reach: now, or the watermark while the pipeline is behind, at most a day ago.
     #[must_use]
     pub fn edge_ms(&self, now_ms: i64) -> i64 {
@@ -244,6 +260,27 @@ mod tests {
     }
 
     #[test]
+    fn figures_are_incomplete_from_a_missed_pack_until_the_store_has_it() {
+        let world = world();
+        let pack = |previous_end, applied_end| Pack {
+            source: SOURCE,
+            applied_end,
+            log_end: 9,
+            appended_at_ms: NOW,
+            received_at_ms: 0,
+            stalled: String::new(),
+            cells: Vec::new(),
+            previous_end,
+            part: 0,
+        };
+        world.on_pack(&pack(0, 4), NOW);
+        assert_eq!(world.live().incomplete, None);
+        world.on_pack(&pack(5, 6), NOW + 10);
+        let live = world.live();
+        assert!(live.incomplete.is_some() && !live.missed_none_since(NOW) && live.missed_none_since(NOW + 10));
+    }
+
+    #[test]
     fn only_packs_with_something_new_are_measured() {
         let world = world();
         let pack = |completed| Pack {
@@ -256,6 +293,8 @@ mod tests {
             cells: [cell(1, Period::Minute, NOW, completed)]
                 .map(|(key, measures)| proto::PackedCell { key, applied_offset: 0, measures })
                 .to_vec(),
+            previous_end: 0,
+            part: 0,
         };
         world.on_pack(&pack(1), NOW);
         let first = world.live().fold.version();

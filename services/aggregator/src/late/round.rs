@@ -18,7 +18,7 @@ use super::source::{Ask, Decided, Late};
 use crate::consumer::Bounds;
 use crate::counter::{Counter, Resident, Resume};
 use crate::ids::Ids;
-use crate::live::{Progress, Publisher, packs};
+use crate::live::{Publisher, packs};
 use crate::metrics::Metrics;
 use crate::raw::Raw;
 use crate::store;
@@ -235,14 +235,8 @@ impl Rounds {
             let source = late.source();
             let ledger = late.counter().ledger().clone();
             let changed = late.take_changed();
-            let progress = Progress {
-                published_end: ledger.applied_end,
-                applied_end: ledger.applied_end,
-                log_end: late.follows().max(ledger.applied_end),
-                appended_at_ms: ledger.appended_at_ms,
-                received_at_ms: 0,
-            };
             let Some(dirty) = late.take_dirty() else { continue };
+            let progress = late.take_progress(0);
             flush.packs = self.publisher.publish(packs(source, progress, "", changed));
             flush.cells.extend(dirty.into_iter().map(|cell| (source, cell)));
             flush.ledgers.push((source, ledger));
@@ -266,17 +260,9 @@ impl Rounds {
     /// Tells the gateways how far each source has come.
     pub(super) fn beat(&mut self, log_end: impl Fn(u16) -> u64) {
         let mut behind = 0;
-        for (partition, late) in &self.sources {
-            let (ledger, next) = (late.counter().ledger(), late.counter().next());
-            let log_end = log_end(*partition).max(late.follows()).max(next);
-            behind += log_end - next;
-            let progress = Progress {
-                published_end: next,
-                applied_end: next,
-                log_end,
-                appended_at_ms: ledger.appended_at_ms,
-                received_at_ms: 0,
-            };
+        for (partition, late) in &mut self.sources {
+            let progress = late.take_progress(log_end(*partition));
+            behind += progress.log_end - late.counter().next();
             self.publisher.publish(packs(late.source(), progress, &self.stall.reason(), Vec::new()));
         }
         self.metrics.late_lag(self.log, behind);

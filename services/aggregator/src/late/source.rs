@@ -12,6 +12,7 @@ use domain::source::{EventId, Source};
 
 use super::decide::{self, Found, Known};
 use crate::counter::{Cell, Counter, Error, Record};
+use crate::live::Progress;
 use crate::owned::Fetched;
 use crate::raw::Raw;
 
@@ -22,6 +23,8 @@ pub struct Late {
     waiting: VecDeque<Fetched>,
     /// Whether the books are ahead of what was taken for the store.
     has_moved: bool,
+    /// Where the last pack ended.
+    published_end: u64,
 }
 
 /// Which records must be looked up: their ids, and the instants between which the events of these ids happened.
@@ -43,7 +46,8 @@ impl Late {
     /// Goes on where the counter stands.
     #[must_use]
     pub const fn new(counter: Counter) -> Self {
-        Self { counter, waiting: VecDeque::new(), has_moved: false }
+        let published_end = counter.ledger().applied_end;
+        Self { counter, waiting: VecDeque::new(), has_moved: false, published_end }
     }
 
     /// The core.
@@ -172,6 +176,20 @@ impl Late {
     /// Cells that changed, for the live topic.
     pub fn take_changed(&mut self) -> Vec<Cell> {
         self.counter.take_changed()
+    }
+
+    /// How far it has come, for the pack that is published next. `log_end` is one past the last record known to be in the
+    /// log.
+    pub fn take_progress(&mut self, log_end: u64) -> Progress {
+        let ledger = self.counter.ledger();
+        let applied_end = ledger.applied_end;
+        Progress {
+            published_end: std::mem::replace(&mut self.published_end, applied_end),
+            applied_end,
+            log_end: log_end.max(self.follows()).max(applied_end),
+            appended_at_ms: ledger.appended_at_ms,
+            received_at_ms: 0,
+        }
     }
 
     /// Cells and books for the store; `None` if nothing moved.

@@ -189,6 +189,8 @@ fn figures_that_have_stopped_belong_to_the_time_they_stopped() {
         received_at_ms: stopped,
         stalled: String::new(),
         cells: Vec::new(),
+        previous_end: 0,
+        part: 0,
     };
     world.on_pack(&pack, stopped);
     world.live().ready = true;
@@ -208,6 +210,8 @@ fn the_books_add_up_with_what_the_log_holds_beyond_them() {
         received_at_ms: NOW,
         stalled: String::new(),
         cells: Vec::new(),
+        previous_end: 0,
+        part: 0,
     };
     world.on_pack(&pack, NOW);
     pack.source = source(1);

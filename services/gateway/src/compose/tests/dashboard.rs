@@ -32,6 +32,8 @@ impl Given {
             received_at_ms: NOW,
             stalled: String::new(),
             cells: Vec::new(),
+            previous_end: 0,
+            part: 0,
         };
         world.on_pack(&pack, NOW);
         world.live().ready = true;
