@@ -23,6 +23,20 @@ pub struct Stamp {
 /// The form of record that this program writes, and the newest that it reads.
 const RECORD_VERSION: u32 = 1;
 
+/// Why bytes are not a record that this program can read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// Not of our form at all.
+    #[error("not a record")]
+    NotARecord,
+    /// Of a form that another program writes.
+    #[error("a record of form {0}, where form {RECORD_VERSION} is known")]
+    Form(u32),
+    /// A part is missing or outside the vocabulary.
+    #[error("a record whose {0} is missing or unknown")]
+    Part(&'static str),
+}
+
 /// Parses a sender's event.
 ///
 /// # Errors
@@ -112,32 +126,57 @@ pub fn append_record(event: Event, stamp: Stamp, bytes: &mut Vec<u8>) {
     .expect("a vector has room");
 }
 
+/// Writes a record anew with another stamp. Fields that this program does not know stay as they are.
+///
+/// # Errors
+/// Bytes that are not a record of a version and vocabulary that this program knows.
+pub fn restamp_record(bytes: &[u8], stamp: Stamp) -> Result<Vec<u8>, Unreadable> {
+    let (event, _, is_known) = decode_record_known(bytes)?;
+    if is_known {
+        return Ok(encode_record(event, stamp));
+    }
+    let Stamp { epoch, boot, received_at_ms } = stamp;
+    let received_at_ms = received_at_ms.cast_unsigned();
+    // Of a field that is there twice the last one counts.
+    let mut stamped = bytes.to_vec();
+    let later = internal::Record { epoch: epoch.into(), boot, received_at_ms, ..internal::Record::default() };
+    later.encode(&mut stamped).expect("a vector has room");
+    Ok(stamped)
+}
+
 /// Reads a record; `None` if it is not one of a version and vocabulary that this program knows.
 #[must_use]
 pub fn decode_record(bytes: &[u8]) -> Option<(Event, Stamp)> {
-    decode_record_known(bytes).map(|(event, stamp, _)| (event, stamp))
+    decode_record_known(bytes).ok().map(|(event, stamp, _)| (event, stamp))
 }
 
 /// The same, with whether the bytes hold nothing that this program does not know. A newer program may add fields without
 /// a change of meaning: they change no count, and whoever stores the record should keep its bytes.
-#[must_use]
-pub fn decode_record_known(bytes: &[u8]) -> Option<(Event, Stamp, bool)> {
-    let record = internal::Record::decode(bytes).ok()?;
+///
+/// # Errors
+/// Why it is not a record of a version and vocabulary that this program knows.
+pub fn decode_record_known(bytes: &[u8]) -> Result<(Event, Stamp, bool), Unreadable> {
+    use Unreadable::Part;
+    let record = internal::Record::decode(bytes).map_err(|_| Unreadable::NotARecord)?;
     let is_known = record.encoded_len() == bytes.len();
-    if record.version != RECORD_VERSION {
-        return None;
+    match record.version {
+        RECORD_VERSION => {}
+        0 => return Err(Unreadable::NotARecord),
+        form => return Err(Unreadable::Form(form)),
     }
-    let body = match record.body? {
+    let body = match record.body.ok_or(Part("kind"))? {
         record::Body::Transaction(t) => Body::Transaction(Transaction {
-            stage: Stage::from_number(t.stage)?,
-            step: optional(t.step, |step| (step <= STEP_MAX).then_some(step as u8))?,
-            reason: optional(t.reason, Reason::from_number)?,
+            stage: Stage::from_number(t.stage).ok_or(Part("stage"))?,
+            step: optional(t.step, |step| (step <= STEP_MAX).then_some(step as u8)).ok_or(Part("step"))?,
+            reason: optional(t.reason, Reason::from_number).ok_or(Part("reason"))?,
             duration_ms: t.duration_ms,
             value_pence: t.value_pence,
         }),
-        record::Body::Rating(rating) => Body::Rating((1..=5).contains(&rating).then_some(rating as u8)?),
+        record::Body::Rating(rating) => {
+            Body::Rating((1..=5).contains(&rating).then_some(rating as u8).ok_or(Part("rating"))?)
+        }
         record::Body::Page(page) => Body::PageView(PageView {
-            page: (page.page > 0).then_some(page.page)?,
+            page: (page.page > 0).then_some(page.page).ok_or(Part("page"))?,
             visitor: page.visitor,
             path: page.path,
             visitor_id: page.visitor_id,
@@ -145,21 +184,22 @@ pub fn decode_record_known(bytes: &[u8]) -> Option<(Event, Stamp, bool)> {
         record::Body::Retraction(internal::Retraction {}) => Body::Retraction,
     };
     let event = Event {
-        service: ServiceNumber(u16::try_from(record.service).ok().filter(|number| *number > 0)?),
+        service: ServiceNumber(u16::try_from(record.service).ok().filter(|number| *number > 0).ok_or(Part("service"))?),
         id: EventId::from_halves(record.id_high, record.id_low),
         occurred_at_ms: record.occurred_at_ms.cast_signed(),
         content: record.content,
-        channel: optional(record.channel, Channel::from_number)?,
+        channel: optional(record.channel, Channel::from_number).ok_or(Part("channel"))?,
         body,
         attributes: record.attributes.into_iter().map(|n| Attribute { name: n.name, value: n.value }).collect(),
     };
     let stamp = Stamp {
-        epoch: u16::try_from(record.epoch).ok()?,
+        epoch: u16::try_from(record.epoch).map_err(|_| Part("epoch"))?,
         boot: record.boot,
         received_at_ms: record.received_at_ms.cast_signed(),
     };
     // Any instant that a clock can show; beyond it arithmetic on milliseconds could overflow.
-    (0..=i64::MAX / 4).contains(&event.occurred_at_ms).then_some((event, stamp, is_known))
+    let is_instant = (0..=i64::MAX / 4).contains(&event.occurred_at_ms);
+    is_instant.then_some((event, stamp, is_known)).ok_or(Part("instant"))
 }
 
 /// 0 is "none"; any other number must be known.
@@ -400,6 +440,26 @@ mod tests {
         let mut newer = internal::Record::decode(&bytes[..]).expect("a record");
         newer.version = 2;
         assert_eq!(decode_record(&newer.encode_to_vec()), None);
+        let why = |bytes: &[u8]| decode_record_known(bytes).expect_err("unreadable").to_string();
+        assert_eq!((why(b""), why(b"\xff\xff\xff")), ("not a record".into(), "not a record".into()));
+        assert_eq!(why(&newer.encode_to_vec()), "a record of form 2, where form 1 is known");
+        newer.version = 1;
+        newer.channel = 99;
+        assert_eq!(why(&newer.encode_to_vec()), "a record whose channel is missing or unknown");
+    }
+
+    #[test]
+    fn a_record_that_is_stamped_anew_says_the_same_and_loses_nothing() {
+        let parsed = parse(&event(v1::event::Kind::Transaction(transaction()))).expect("valid");
+        let (first, second) =
+            (Stamp { epoch: 1, boot: 1, received_at_ms: NOW }, Stamp { epoch: 2, boot: 7, received_at_ms: NOW + 9 });
+        let bytes = encode_record(parsed.clone(), first);
+        assert_eq!(restamp_record(&bytes, second), Ok(encode_record(parsed.clone(), second)));
+        let newer = [&bytes[..], &[0xa0, 0x06, 0x2a]].concat();
+        let stamped = restamp_record(&newer, second).expect("a record");
+        assert_eq!(decode_record_known(&stamped), Ok((parsed, second, false)));
+        assert!(stamped.windows(3).any(|window| window == [0xa0, 0x06, 0x2a]), "the unknown field is still there");
+        assert_eq!(restamp_record(b"\x08\x63", second), Err(Unreadable::Form(0x63)));
     }
 
     #[test]
@@ -407,9 +467,9 @@ mod tests {
         let parsed = parse(&event(v1::event::Kind::Transaction(transaction()))).expect("valid");
         let stamp = Stamp { epoch: 1, boot: 1, received_at_ms: NOW };
         let mut bytes = encode_record(parsed.clone(), stamp);
-        assert_eq!(decode_record_known(&bytes), Some((parsed.clone(), stamp, true)));
+        assert_eq!(decode_record_known(&bytes), Ok((parsed.clone(), stamp, true)));
         // Field 100, a varint.
         bytes.extend([0xa0, 0x06, 0x2a]);
-        assert_eq!(decode_record_known(&bytes), Some((parsed, stamp, false)));
+        assert_eq!(decode_record_known(&bytes), Ok((parsed, stamp, false)));
     }
 }

@@ -10,7 +10,8 @@ mod stated;
 
 pub use book::{Book, BookLine, decode_book, encode_book};
 pub use bridge::{
-    Stamp, append_record, decode_record, decode_record_known, encode_record, parse_event, parse_retraction,
+    Stamp, Unreadable, append_record, decode_record, decode_record_known, encode_record, parse_event, parse_retraction,
+    restamp_record,
 };
 pub use pack::{Pack, PackedCell, decode_pack, encode_pack};
 pub use stated::{StatedBody, StatedRecord, append_stated, decode_stated, parse_figure, parse_note};

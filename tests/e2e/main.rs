@@ -16,6 +16,7 @@ mod dashboard;
 mod faults;
 mod govuk;
 mod late;
+mod letters;
 mod pages;
 mod pipeline;
 mod repair;

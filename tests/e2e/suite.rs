@@ -67,6 +67,7 @@ pub(crate) fn all() -> Vec<Test> {
         crate::pipeline::tests,
         crate::api::tests,
         crate::late::tests,
+        crate::letters::tests,
         crate::collector::tests,
         crate::faults::tests,
         crate::alerts::tests,

@@ -66,7 +66,7 @@ fn newer_records(shared: &Shared) {
     log.write_bytes(5, &form);
     log.flush();
     check::counted(&stack.sql(), truth.records() + 1, PATIENCE);
-    let kept = "SELECT count() FROM {cells}.raw FINAL WHERE outcome NOT IN (1, 2, 3) AND hex(extra) = '08631001'";
+    let kept = "SELECT count() FROM {cells}.letters FINAL WHERE hex(content) = '08631001'";
     assert_eq!(stack.sql().number(kept), 1);
     assert_eq!(check::imbalances(&stack.sql()), Vec::<String>::new());
 }

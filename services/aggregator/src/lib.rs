@@ -10,6 +10,7 @@ pub mod ids;
 mod keys;
 pub mod late;
 mod ledger;
+pub mod letters;
 pub mod live;
 pub mod metrics;
 pub mod native;
@@ -199,7 +200,7 @@ async fn checked(
 }
 
 /// The store, if its tables and rules are what they must be.
-async fn stored(config: &Config, epoch: u16, rules: &Rules) -> Result<Store, store::Error> {
+pub(crate) async fn stored(config: &Config, epoch: u16, rules: &Rules) -> Result<Store, store::Error> {
     let store = Store::connect(&config.clickhouse).await?;
     schema::check(&store).await?;
     store::check_rules(&store, epoch, rules).await?;

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use aggregator::letters::{read::Which, send};
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use runtime::shutdown::Shutdown;
@@ -38,6 +39,23 @@ enum Command {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Lists the dead letters: records that are invalid, kept with their reason and their bytes.
+    #[command(args_conflicts_with_subcommands = true)]
+    Letters {
+        #[command(flatten)]
+        which: Which,
+        /// As lines of JSON with all that is kept of each, to be corrected and replayed with `replay --from`.
+        #[arg(long)]
+        json: bool,
+        #[command(subcommand)]
+        action: Option<Letters>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Letters {
+    /// Sends those that can be counted now as new records, each once; what was counted meanwhile becomes a duplicate.
+    Replay(send::Options),
 }
 
 #[tokio::main]
@@ -62,6 +80,13 @@ async fn obey(arguments: Arguments) -> anyhow::Result<()> {
             for line in runtime::catalogue::install(&from, &into, dry_run)? {
                 println!("{line}");
             }
+            Ok(())
+        }
+        Some(Command::Letters { which, json, action: None }) => send::list(&config, &which, json).await,
+        Some(Command::Letters { action: Some(Letters::Replay(options)), .. }) => {
+            let send::Summary { sent, before, stay } = send::run(&config, &options).await.context("replay")?;
+            let verb = if options.dry_run { "would be replayed" } else { "replayed" };
+            println!("{sent} {verb}, {before} were before, {stay} stay");
             Ok(())
         }
         None => Box::pin(aggregator::run(config, Shutdown::by_signal()?)).await,

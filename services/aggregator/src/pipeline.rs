@@ -148,7 +148,7 @@ pub fn run(wiring: Wiring, shutdown: &Shutdown) -> Result<(), Stopped> {
             ticked = Instant::now();
             this.publish();
         }
-        let is_due = flushed.elapsed() >= flush || this.raw.rows() >= this.wiring.config.counting.flush_rows_max;
+        let is_due = flushed.elapsed() >= flush || this.raw.is_full(this.wiring.config.counting.flush_rows_max);
         if is_due && !this.is_flushing && !this.repairs.is_checking() && this.publish() {
             flushed = Instant::now();
             this.flush();
@@ -351,8 +351,8 @@ pub(crate) fn fetched(message: &BorrowedMessage<'_>) -> Result<Fetched, Stopped>
     let payload = message.payload().unwrap_or_default();
     let decoded = decode_record_known(payload);
     // What this program does not know is kept as it came.
-    let undecoded = if matches!(decoded, Some((.., true))) { Vec::new() } else { payload.to_vec() };
-    let content = decoded.map(|(event, stamp, _)| (event, stamp));
+    let undecoded = if matches!(decoded, Ok((.., true))) { Vec::new() } else { payload.to_vec() };
+    let content = decoded.ok().map(|(event, stamp, _)| (event, stamp));
     let offset = message.offset().max(0).cast_unsigned();
     Ok(Fetched { record: Record { offset, appended_at_ms, content }, undecoded })
 }

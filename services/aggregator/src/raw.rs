@@ -1,7 +1,7 @@
 //! Every record with its outcome, as rows of the table `raw`.
 //!
 //! Invariant: rows stand by source and within it in the order of the log. The table is sorted by that, so the store
-//! takes them as they are.
+//! takes them as they are. What is invalid is a dead letter too: [`Letters`] has its bytes.
 
 use std::collections::BTreeMap;
 use std::iter::repeat_n;
@@ -14,6 +14,7 @@ use proto::Stamp;
 use serde::Serialize;
 
 use crate::counter::Record;
+use crate::letters::Letters;
 use crate::native::Block;
 use crate::rows::{EPOCH, Insert, LOG, P, SERVICE};
 
@@ -52,10 +53,14 @@ const COLUMNS: [(&str, &str); 23] = [
 /// So many rows are turned into columns at a time: they fit into the cache.
 const TILE: usize = 1024;
 
+/// With so many bytes of dead letters a flush is due, however few its rows are.
+const LETTERS_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 /// Rows, gathered record by record.
 #[derive(Debug, Default)]
 pub struct Raw {
     sources: BTreeMap<Source, Vec<Row>>,
+    letters: Letters,
     rows: usize,
 }
 
@@ -91,16 +96,30 @@ impl Raw {
         self.rows
     }
 
+    /// Whether there are so many rows, or dead letters that take as much room.
+    #[must_use]
+    pub const fn is_full(&self, rows: usize) -> bool {
+        self.rows >= rows || self.letters.bytes() >= LETTERS_BYTES_MAX
+    }
+
     /// Adds a record with its outcome. `undecoded` are the bytes of a record that could not be
     /// decoded, or that holds fields which only a newer program knows; otherwise empty.
     pub fn push(&mut self, source: Source, record: &Record, outcome: Outcome, undecoded: &[u8]) {
         let mut row = Row::of(record.offset, record.appended_at_ms, outcome);
-        match &record.content {
-            Some((event, stamp)) => row.fill(event, *stamp, undecoded),
-            None => row.extra = undecoded.into(),
+        if let Some((event, stamp)) = &record.content {
+            row.fill(event, *stamp, undecoded);
+        }
+        if outcome.is_dead_letter() {
+            self.letters.push(source, record, outcome, undecoded);
         }
         self.sources.entry(source).or_default().push(row);
         self.rows += 1;
+    }
+
+    /// The insert that writes the dead letters among them, `None` if there are none.
+    #[must_use]
+    pub fn take_letters(&mut self) -> Option<Insert> {
+        self.letters.take_insert()
     }
 
     /// The insert that writes them, `None` if there are none; keeps the memory for the next ones.
@@ -264,6 +283,32 @@ mod tests {
         let width: usize = [1, 2, 2, 8, 8, 8, 8, 1, 2, 16, 1, 1, 1, 1, 1, 4, 8, 1, 4, 8, 8, 8, 1].iter().sum();
         let heads: usize = COLUMNS.iter().map(|(name, kind)| 2 + name.len() + kind.len()).sum();
         assert_eq!(insert.body.concat().len(), 1 + 2 + heads + 2_500 * width);
+    }
+
+    #[test]
+    fn what_is_invalid_is_a_dead_letter_and_nothing_else_is() {
+        let source = Source { log: Log::Events, epoch: 1, partition: 0 };
+        let mut raw = Raw::default();
+        for (offset, outcome) in (0..).zip(Outcome::ALL) {
+            raw.push(source, &record(offset), outcome, &[]);
+        }
+        let invalid = Outcome::ALL.iter().filter(|outcome| outcome.group() == domain::outcome::Group::Invalid).count();
+        assert_eq!(raw.take_letters().map(|insert| (insert.table, insert.rows)), Some(("letters", invalid)));
+        assert!(raw.take_letters().is_none(), "each is taken once");
+        assert_eq!(raw.rows(), Outcome::ALL.len());
+    }
+
+    #[test]
+    fn large_letters_make_a_flush_due_before_there_are_many_rows() {
+        let source = Source { log: Log::Events, epoch: 1, partition: 0 };
+        let mut raw = Raw::default();
+        let garbage = vec![0xff; 1024 * 1024];
+        for offset in 0..1_024 {
+            assert!(!raw.is_full(2_000), "{offset}");
+            let record = Record { offset, appended_at_ms: 8, content: None };
+            raw.push(source, &record, Outcome::Undecodable, &garbage);
+        }
+        assert!(raw.is_full(2_000));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use runtime::clickhouse::{Error as StoreError, Store};
 use serde::{Deserialize, Serialize};
 
 /// The schema files, in order.
-const FILES: [(u16, &str, &str); 8] = [
+const FILES: [(u16, &str, &str); 9] = [
     (1, "001_cells.sql", include_str!("../schema/001_cells.sql")),
     (2, "002_books.sql", include_str!("../schema/002_books.sql")),
     (3, "003_figures.sql", include_str!("../schema/003_figures.sql")),
@@ -17,6 +17,7 @@ const FILES: [(u16, &str, &str); 8] = [
     (6, "006_repair.sql", include_str!("../schema/006_repair.sql")),
     (9, "009_late.sql", include_str!("../schema/009_late.sql")),
     (10, "010_late_times.sql", include_str!("../schema/010_late_times.sql")),
+    (11, "011_letters.sql", include_str!("../schema/011_letters.sql")),
 ];
 
 /// A schema file with a line that begins so is not for programs that do not have it; all others add only.

@@ -1,5 +1,5 @@
 //! Brings what was counted into the store, in the one order that makes a crash anywhere harmless:
-//! raw → (the live topic has the cells) → cells → ledger; only then may the offset be committed.
+//! dead letters → raw → (the live topic has the cells) → cells → ledger; only then may the offset be committed.
 //!
 //! Invariant: the same bytes are sent again until they are in. It never skips and never reorders.
 
@@ -83,11 +83,11 @@ pub(crate) async fn write(
     flush: &mut Flush,
 ) -> Vec<(Source, u64)> {
     let began = Instant::now();
-    let raw = flush.raw.take_insert();
+    let (letters, raw) = (flush.raw.take_letters(), flush.raw.take_insert());
     let cells = rows::of_cells(flush.cells.iter().map(|(source, cell)| (*source, cell)));
     let ledger = rows::of_ledgers(flush.ledgers.iter().map(|(source, ledger)| (*source, ledger)));
-    if let Some(raw) = &raw {
-        insert(store, stall, metrics, raw).await;
+    for records in letters.iter().chain(&raw) {
+        insert(store, stall, metrics, records).await;
     }
     acked.reached(flush.packs).await;
     let touched = Touched::of(flush.cells.iter().map(|(source, cell)| (*source, cell)));

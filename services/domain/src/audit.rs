@@ -68,6 +68,8 @@ pub struct Tally {
     pub accepted: u64,
     /// Given up by collectors in this hour or the one before: in the log or not.
     pub given_up: u64,
+    /// Of the recorded those that no collector in order writes ([`crate::outcome::Outcome::is_foreign`]).
+    pub foreign: u64,
 }
 
 /// Why the two differ, the worst last.
@@ -83,6 +85,8 @@ pub enum Standing {
     NoBooks,
     /// Stored although the collector gave them up and asked the sender to send them again.
     GivenUp,
+    /// Invalid, and written by something other than our collectors: dead letters.
+    Foreign,
     /// Acknowledged by a run that was killed before its next book.
     Unclosed,
     /// Nothing explains it.
@@ -98,6 +102,7 @@ impl Standing {
             Self::Settling => "settling",
             Self::NoBooks => "no_books",
             Self::GivenUp => "given_up",
+            Self::Foreign => "foreign",
             Self::Unclosed => "unclosed",
             Self::Unexplained => "unexplained",
         }
@@ -145,7 +150,7 @@ impl Judge {
     /// What a tally of an hour (hours since 1970) means.
     #[must_use]
     pub fn judge(&self, hour: u32, tally: Tally) -> Finding {
-        let Tally { recorded, accepted, given_up } = tally;
+        let Tally { recorded, accepted, given_up, foreign } = tally;
         if recorded == accepted {
             return Finding::default();
         }
@@ -160,6 +165,7 @@ impl Judge {
             0 => Standing::Unexplained,
             _ if self.first_hour.is_none_or(|first| hour <= first) => Standing::NoBooks,
             _ if surplus <= given_up => Standing::GivenUp,
+            _ if surplus <= given_up + foreign => Standing::Foreign,
             _ if self.unclosed.iter().any(|hours| hours.contains(&hour)) => Standing::Unclosed,
             _ => Standing::Unexplained,
         };
@@ -189,7 +195,7 @@ mod tests {
     }
 
     fn tally(accepted: u64, recorded: u64, given_up: u64) -> Tally {
-        Tally { recorded, accepted, given_up }
+        Tally { recorded, accepted, given_up, foreign: 0 }
     }
 
     #[test]
@@ -231,6 +237,18 @@ mod tests {
         let judge = Judge::new(&[boot(HOUR - 5, NOW, false)], NOW, NOW);
         assert_eq!(judge.judge(HOUR, tally(5, 8, 3)).standing, Standing::GivenUp);
         assert_eq!(judge.judge(HOUR, tally(5, 8, 2)).standing, Standing::Unexplained);
+    }
+
+    #[test]
+    fn dead_letters_explain_as_many_as_they_are_and_never_a_loss() {
+        let judge = Judge::new(&[boot(HOUR - 5, NOW, false)], NOW, NOW);
+        let of = |accepted, recorded, given_up, foreign| {
+            judge.judge(HOUR, Tally { foreign, ..tally(accepted, recorded, given_up) }).standing
+        };
+        assert_eq!(of(5, 8, 0, 3), Standing::Foreign);
+        assert_eq!(of(5, 8, 1, 2), Standing::Foreign);
+        assert_eq!(of(5, 8, 0, 2), Standing::Unexplained);
+        assert_eq!(of(8, 5, 0, 3), Standing::Unexplained);
     }
 
     #[test]

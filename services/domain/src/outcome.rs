@@ -127,6 +127,24 @@ impl Outcome {
         }
     }
 
+    /// Whether a record with this outcome is a dead letter: kept with its bytes and its reason, to be replayed.
+    #[must_use]
+    pub const fn is_dead_letter(self) -> bool {
+        matches!(self.group(), Group::Invalid)
+    }
+
+    /// Whether no collector in order writes such a record, so that no collector's books know of it.
+    #[must_use]
+    pub const fn is_foreign(self) -> bool {
+        matches!(self, Self::Misrouted | Self::Undecodable | Self::WrongEpoch)
+    }
+
+    /// From its name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.name() == name)
+    }
+
     /// Whether a record with this outcome is in cells other than the ledger's.
     #[must_use]
     pub const fn is_counted(self) -> bool {
@@ -142,6 +160,8 @@ mod tests {
     fn numbers_and_outcomes_are_the_same_set() {
         for outcome in Outcome::ALL {
             assert_eq!(Outcome::from_number(outcome.number()), Some(outcome));
+            assert_eq!(Outcome::from_name(outcome.name()), Some(outcome));
+            assert!(!outcome.is_foreign() || outcome.is_dead_letter(), "what is foreign is invalid");
         }
         assert_eq!(Outcome::from_number(0), None);
         assert_eq!(Outcome::from_number(15), None);

@@ -129,6 +129,22 @@ impl Source {
     }
 }
 
+impl std::str::FromStr for Source {
+    type Err = &'static str;
+
+    /// As it is displayed: `events/1/5`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parse = || {
+            let mut parts = text.split('/');
+            let name = parts.next()?;
+            let log = Log::ALL.into_iter().find(|log| log.name() == name)?;
+            let source = Self { log, epoch: parts.next()?.parse().ok()?, partition: parts.next()?.parse().ok()? };
+            parts.next().is_none().then_some(source)
+        };
+        parse().ok_or("a source is log/epoch/partition, such as events/1/5")
+    }
+}
+
 impl std::fmt::Display for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}/{}", self.log.name(), self.epoch, self.partition)
@@ -154,6 +170,16 @@ mod tests {
     #[test]
     fn the_same_id_of_two_services_is_two_events() {
         assert_ne!(EventId::new(ServiceNumber(1), b"a"), EventId::new(ServiceNumber(2), b"a"));
+    }
+
+    #[test]
+    fn a_source_is_read_as_it_is_written_and_nothing_else_is_one() {
+        for source in Source::all(3, 12) {
+            assert_eq!(source.to_string().parse(), Ok(source));
+        }
+        for wrong in ["", "events", "events/1", "events/1/x", "events/1/2/3", "other/1/2", "events/-1/2"] {
+            assert!(wrong.parse::<Source>().is_err(), "{wrong}");
+        }
     }
 
     #[test]

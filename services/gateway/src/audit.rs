@@ -4,6 +4,7 @@
 //! shows what only a department may see: paths, visitors and notes stay in raw.
 
 pub mod compose;
+pub mod letters;
 pub mod read;
 
 use std::sync::Arc;
@@ -68,8 +69,13 @@ pub struct AuditAsked {
 impl AuditAsked {
     /// From the parameters of an address.
     pub fn read(asked: &mut ask::Asked<'_>) -> Self {
+        Self::read_since(asked, HOURS)
+    }
+
+    /// The same, so many hours back where none are named.
+    fn read_since(asked: &mut ask::Asked<'_>, hours: u32) -> Self {
         Self {
-            hours: asked.number("hours", 1..=HOURS_MAX as usize, HOURS as usize) as u32,
+            hours: asked.number("hours", 1..=HOURS_MAX as usize, hours as usize) as u32,
             department: asked.slug("department"),
             service: asked.slug("service"),
             by_hour: false,
@@ -143,9 +149,7 @@ async fn kept(
     render: impl FnOnce(&Audit) -> Rendered,
 ) -> Answer {
     let asked = found(site, asked)?;
-    let department = asked.department.as_ref().map_or("", |department| &department.id);
-    let service = asked.service.as_ref().map_or("", |service| &service.id);
-    let address = format!("{place}?hours={}&department={department}&service={service}", asked.hours);
+    let address = format!("{place}?{}", asked.address());
     // Several reads at once make a large future.
     let read = Box::pin(audit(site, asked));
     let made = site.kept.get_or(&address, async { Ok(render(&read.await?)) }).await;
@@ -174,8 +178,8 @@ fn found(site: &Site, asked: AuditAsked) -> Result<compose::Asked, Problem> {
     }))
 }
 
-/// Reads and composes.
-async fn audit(site: &Site, asked: compose::Asked) -> Result<Audit, Error> {
+/// The hours and services that are asked for.
+fn range(site: &Site, asked: &compose::Asked) -> read::Range {
     let catalogue = &site.world.catalogue;
     let services = match (&asked.service, &asked.department) {
         (Some(service), _) => {
@@ -187,10 +191,14 @@ async fn audit(site: &Site, asked: compose::Asked) -> Result<Audit, Error> {
         }),
         (None, None) => None,
     };
-    let range = read::Range { from_s: asked.from_s, services };
-    let found = Box::pin(read::read(&site.auditor.stores.get().await?, &range)).await?;
+    read::Range { from_s: asked.from_s, services }
+}
+
+/// Reads and composes.
+async fn audit(site: &Site, asked: compose::Asked) -> Result<Audit, Error> {
+    let found = Box::pin(read::read(&site.auditor.stores.get().await?, &range(site, &asked))).await?;
     let (context, books) = site.compose(|composer| (composer.context(), composer.books_figures()));
-    Ok(compose::audit(catalogue, asked, &found, context, books))
+    Ok(compose::audit(&site.world.catalogue, asked, &found, context, books))
 }
 
 /// Looks for an event.
@@ -232,6 +240,7 @@ pub async fn watch(site: Arc<Site>, mut shutdown: Shutdown) {
                 let (unexplained, unclosed) = compose::alarm(&found, site.context().edge_ms(), now_ms);
                 site.metrics.audit_difference.set(unexplained.cast_signed());
                 site.metrics.unclosed_boots.set(unclosed.cast_signed());
+                site.metrics.dead_letters.set(compose::foreign_letters(&found).cast_signed());
                 if unexplained > 0 {
                     tracing::error!(records = unexplained, "ledger and collectors' books differ; /audit says where");
                 }

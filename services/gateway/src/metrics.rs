@@ -63,6 +63,8 @@ pub struct Metrics {
     pub audit_difference: Gauge,
     /// Runs of collectors that did not close in order.
     pub unclosed_boots: Gauge,
+    /// Records of the last two days that no collector of ours wrote and nobody has replayed.
+    pub dead_letters: Gauge,
     /// Requests answered, by kind and status.
     pub requests: Family<Answered, Counter>,
     /// From a request to its answer.
@@ -91,6 +93,7 @@ impl Metrics {
             behind_ms: Gauge::default(),
             audit_difference: Gauge::default(),
             unclosed_boots: Gauge::default(),
+            dead_letters: Gauge::default(),
             requests: Family::default(),
             request: Histogram::new(exponential_buckets(0.000_1, 2.0, 16)),
         };
@@ -123,6 +126,7 @@ impl Metrics {
         to.register("behind_ms", "Age of the watermark; -1 if it is not known", self.behind_ms.clone());
         let difference = "Records that differ between collectors' books and ledger without a reason; 0, or an alarm";
         to.register("audit_difference_records", difference, self.audit_difference.clone());
+        to.register("dead_letters", "Foreign records of two days, not replayed", self.dead_letters.clone());
         to.register("unclosed_collector_boots", "Runs that did not close in order", self.unclosed_boots.clone());
         to.register("requests", "Requests answered, by kind and status", self.requests.clone());
         to.register_with_unit("request", "From a request to its answer", Unit::Seconds, self.request.clone());

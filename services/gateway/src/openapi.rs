@@ -36,9 +36,9 @@ const ABOUT: &str = "Live and stated performance of government services: what th
     as they change: the WebSocket `/live`.";
 
 /// What a parameter is for, and a value that is good.
-const MEANINGS: [(&str, &str, &str); 28] = [
+const MEANINGS: [(&str, &str, &str); 29] = [
     ("add", "Text by which one more service is looked for.", "passport"),
-    ("after", "Rows after that of this service: `next` of the answer before.", ""),
+    ("after", "Rows after that one: `next` of the answer before.", ""),
     ("against", "What the small charts stand against.", "week"),
     ("agency", "Only services of this agency.", ""),
     ("by", "Which list.", "service"),
@@ -52,6 +52,7 @@ const MEANINGS: [(&str, &str, &str); 28] = [
     ("limit", "Rows at most.", "10"),
     ("metric", "What is compared.", "transactions"),
     ("order", "Which way rows are ordered; those without a figure stand last both ways.", "ascending"),
+    ("outcome", "Only records with this outcome.", "undecodable"),
     ("over", "Which time the counted figures are of.", "7-days"),
     ("owners", "Under whom figures are shown: today's owner, or that of the time.", "then"),
     ("path", "The path of a page of GOV.UK.", "/1619-bursary-fund"),

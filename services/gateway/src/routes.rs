@@ -11,6 +11,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use views::ask::{self, Asked, Parameter};
 use views::figures::audit::{Audit, ReceiptPage};
 use views::figures::govuk::{GovUk, PageHistory};
+use views::figures::letters::LettersPage;
 use views::figures::{
     AgencyPage, Compare, DepartmentPage, ExplorerHome, ExplorerList, ExplorerMap, Overview, Series, ServiceList,
     ServicePage, Wall,
@@ -19,6 +20,7 @@ use views::notes::Notes;
 
 use crate::answer::Form;
 use crate::api::{BooksAnswer, StatusAnswer};
+use crate::audit::letters::LettersAsked;
 use crate::audit::{AuditAsked, ReceiptAsked};
 use crate::explore::{Body, What};
 use crate::explorer::Values;
@@ -184,6 +186,16 @@ fn audited() -> Vec<Operation> {
         Operation::new::<ReceiptPage>("/audit/receipt", "Where one event is.", get(audit::receipt_api))
             .asked(ReceiptAsked::read)
             .needing(&["service", "event_id"])
+            .reading_the_store(),
+        Operation::new::<LettersPage>(
+            "/audit/letters",
+            "Invalid records, why, and what became of their replays.",
+            get(audit::letters::api),
+        )
+        .asked(LettersAsked::read)
+        .reading_the_store(),
+        Operation::new::<String>("/audit/letters.csv", "The table of that.", get(audit::letters::csv))
+            .asked(LettersAsked::read)
             .reading_the_store(),
         Operation::new::<BooksAnswer<'_>>("/books", "By source, what became of every record.", get(api::books))
             .asked(Form::read)

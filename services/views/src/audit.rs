@@ -3,12 +3,14 @@
 //! Invariant: a difference stands with what it means, in words; a row's parts add up to what collectors accepted. It never
 //! calls anything balanced that has not been compared.
 
+mod letters;
 mod receipt;
 mod words;
 
 use domain::audit::Standing;
 use maud::{Markup, html};
 
+pub use letters::{letters_csv, letters_page};
 pub use receipt::receipt_page;
 use words::{boot_state, difference, meanings, standing};
 
@@ -42,6 +44,7 @@ pub fn page(a: &Audit) -> String {
             (table(a))
             (hours(a))
             (findings(a))
+            (letters::section(a))
             (conflicts(a))
             (boots(a))
         }

@@ -9,6 +9,7 @@ mod compare;
 mod day_text;
 mod explorer;
 pub mod govuk;
+pub mod letters;
 mod list;
 mod pages;
 mod series;

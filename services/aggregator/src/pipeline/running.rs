@@ -57,7 +57,7 @@ impl Loop {
     /// Pauses what cannot be taken in and resumes what can.
     pub(super) fn hold_back(&mut self) {
         let bound = self.wiring.config.counting.unstored_rows_max;
-        let should_pause = self.raw.rows() >= bound || (self.is_paused && self.is_flushing);
+        let should_pause = self.raw.is_full(bound) || (self.is_paused && self.is_flushing);
         if should_pause != self.is_paused {
             self.is_paused = should_pause;
             let all: Vec<_> = self.slots.keys().copied().collect();

@@ -37,6 +37,16 @@ pub struct Asked {
     pub from_s: i64,
 }
 
+impl Asked {
+    /// The same question has the same text.
+    #[must_use]
+    pub fn address(&self) -> String {
+        let department = self.department.as_ref().map_or("", |department| &department.id);
+        let service = self.service.as_ref().map_or("", |service| &service.id);
+        format!("hours={}&department={department}&service={service}", self.hours)
+    }
+}
+
 /// The value of the page.
 #[must_use]
 pub fn audit(catalogue: &Catalogue, asked: Asked, found: &Found, context: Context, books: Option<Books>) -> Audit {
@@ -88,6 +98,7 @@ pub fn audit(catalogue: &Catalogue, asked: Asked, found: &Found, context: Contex
         findings_count: findings.len() as u32,
         findings: findings.iter().take(SHOWN).map(|(row, finding)| named(catalogue, row, *finding)).collect(),
         conflicts: found.conflicts.iter().map(|row| conflict(catalogue, row)).collect(),
+        letters: super::letters::groups(&found.letters),
         boots: in_span().take(SHOWN).map(boot).collect(),
         boots_count: (in_span().count() as u32, unclosed as u32),
         department: asked.department,
@@ -113,8 +124,16 @@ pub fn alarm(found: &Found, settled_ms: i64, now_ms: i64) -> (u64, u64) {
     (unexplained, unclosed as u64)
 }
 
+/// Dead letters that none of our collectors wrote and nobody has replayed.
+#[must_use]
+pub fn foreign_letters(found: &Found) -> u64 {
+    let is_foreign = |outcome: u8| Outcome::from_number(outcome).is_some_and(Outcome::is_foreign);
+    found.letters.iter().filter(|group| is_foreign(group.outcome)).map(|group| group.waiting).sum()
+}
+
 fn judged(judge: &Judge, row: &Differing) -> Finding {
-    let tally = Tally { recorded: row.recorded, accepted: row.accepted, given_up: row.given_up };
+    let Differing { recorded, accepted, given_up, foreign, .. } = *row;
+    let tally = Tally { recorded, accepted, given_up, foreign };
     judge.judge(Period::Hour.index_at(i64::from(row.start) * 1_000), tally)
 }
 
@@ -154,7 +173,7 @@ fn rows(catalogue: &Catalogue, asked: &Asked, services: &BTreeMap<u16, Account>)
     rows
 }
 
-fn name_of(catalogue: &Catalogue, number: u16) -> (String, String) {
+pub(super) fn name_of(catalogue: &Catalogue, number: u16) -> (String, String) {
     match catalogue.service(ServiceNumber(number)) {
         Some(service) => (service.id.clone(), service.name.clone()),
         None => (String::new(), UNDECODED.to_owned()),

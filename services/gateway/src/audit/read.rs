@@ -2,8 +2,11 @@
 //!
 //! Invariant: it reads views only, and every read is bounded in time and in rows.
 
+pub mod letters;
+
 use clickhouse::Row;
 use domain::audit::Boot;
+use domain::outcome::Outcome;
 use domain::source::{EventId, ServiceNumber};
 use runtime::clickhouse::{Error, Store};
 use serde::Deserialize;
@@ -47,6 +50,8 @@ pub struct Differing {
     pub accepted: u64,
     /// Given up in this hour and the one before.
     pub given_up: u64,
+    /// With an outcome that no collector's record has.
+    pub foreign: u64,
 }
 
 #[derive(Debug, Clone, Copy, Row, Deserialize)]
@@ -123,6 +128,11 @@ impl Range {
         };
         format!("t >= toDateTime({}, 'UTC'){services}", self.from_s)
     }
+
+    /// The same on `appended_at`.
+    fn appended(&self) -> String {
+        self.condition().replacen("t >=", "appended_at >=", 1)
+    }
 }
 
 /// Everything of one audit.
@@ -142,6 +152,8 @@ pub struct Found {
     pub boots: Vec<Boot>,
     /// Newest first; may be cut short.
     pub conflicts: Vec<RawRow>,
+    /// Dead letters by reason.
+    pub letters: Vec<letters::GroupRow>,
 }
 
 /// Reads an audit.
@@ -167,16 +179,18 @@ pub async fn read(store: &Store, range: &Range) -> Result<Found, Error> {
     let (none, hour, service) = ("toUInt32(0)", "toUInt32(t)", "service");
     let sql = [recorded(none, service), recorded(hour, "toUInt16(0)")];
     let also = [accepted(none, service), accepted(hour, "toUInt16(0)")];
-    let (recorded, recorded_by_hour, accepted, accepted_by_hour, differing, boots) = tokio::try_join!(
+    let (recorded, recorded_by_hour, accepted, accepted_by_hour, differing, boots, letters) = tokio::try_join!(
         store.rows("reading the ledger by service", store.query(&sql[0])),
         store.rows("reading the ledger by hour", store.query(&sql[1])),
         store.rows("reading the collectors' books by service", store.query(&also[0])),
         store.rows("reading the collectors' books by hour", store.query(&also[1])),
         differing(store, &condition),
         boots(store),
+        letters::groups(store, range, None),
     )?;
-    let found = Found { recorded, recorded_by_hour, accepted, accepted_by_hour, differing, boots, ..Found::default() };
-    let has_conflict = found.recorded.iter().any(|row| row.outcome == domain::outcome::Outcome::Conflict.number());
+    let found =
+        Found { recorded, recorded_by_hour, accepted, accepted_by_hour, differing, boots, letters, ..Found::default() };
+    let has_conflict = found.recorded.iter().any(|row| row.outcome == Outcome::Conflict.number());
     let conflicts = match &range.services {
         Some(_) if has_conflict => conflicts(store, range).await?,
         _ => Vec::new(),
@@ -186,13 +200,20 @@ pub async fn read(store: &Store, range: &Range) -> Result<Found, Error> {
 
 /// Services and hours in which ledger and books differ: few.
 async fn differing(store: &Store, condition: &str) -> Result<Vec<Differing>, Error> {
+    let foreign: Vec<_> = Outcome::ALL
+        .iter()
+        .filter(|outcome| outcome.is_foreign())
+        .map(|outcome| outcome.number().to_string())
+        .collect();
     let sql = format!(
         "SELECT service, toUInt32(t) AS start, toUInt64(sum(r)) AS recorded, toUInt64(sum(a)) AS accepted, \
-         toUInt64(sum(g)) AS given_up FROM ( \
-         SELECT service, t, n AS r, toUInt64(0) AS a, toUInt64(0) AS g FROM {{figures}}.recorded_hour WHERE {condition} \
-         UNION ALL SELECT service, t, toUInt64(0), accepted, given_up FROM {{figures}}.accepted_hour WHERE {condition} \
-         UNION ALL SELECT service, t + INTERVAL 1 HOUR, toUInt64(0), toUInt64(0), given_up FROM {{figures}}.accepted_hour WHERE {condition} AND \
-         given_up > 0) GROUP BY service, t HAVING recorded != accepted ORDER BY start DESC, service LIMIT 20000"
+         toUInt64(sum(g)) AS given_up, toUInt64(sum(f)) AS foreign FROM ( \
+         SELECT service, t, n AS r, toUInt64(0) AS a, toUInt64(0) AS g, if(outcome IN ({}), n, 0) AS f FROM \
+         {{figures}}.recorded_hour WHERE {condition} \
+         UNION ALL SELECT service, t, toUInt64(0), accepted, given_up, toUInt64(0) FROM {{figures}}.accepted_hour WHERE {condition} \
+         UNION ALL SELECT service, t + INTERVAL 1 HOUR, toUInt64(0), toUInt64(0), given_up, toUInt64(0) FROM \
+         {{figures}}.accepted_hour WHERE {condition} AND given_up > 0) GROUP BY service, t HAVING recorded != accepted ORDER BY start DESC, service LIMIT 20000",
+        foreign.join(", ")
     );
     store.rows("comparing ledger and books", store.query(&sql)).await
 }
@@ -222,7 +243,7 @@ const RAW: &str = "toUInt8(log) AS log, epoch, p, offset, toUnixTimestamp64Milli
 
 /// Conflicts of services, newest first.
 async fn conflicts(store: &Store, range: &Range) -> Result<Vec<RawRow>, Error> {
-    let condition = range.condition().replacen("t >=", "appended_at >=", 1);
+    let condition = range.appended();
     let sql = format!(
         "SELECT {RAW} FROM {{figures}}.receipts WHERE outcome = 3 AND {condition} ORDER BY appended_at DESC, offset DESC LIMIT 20"
     );

@@ -16,6 +16,9 @@ pub(super) const fn standing(standing: Standing) -> &'static str {
         Standing::GivenUp => {
             "Stored although the collector gave them up; the sender was asked to send them again, and copies are duplicates."
         }
+        Standing::Foreign => {
+            "Records that none of our collectors wrote: invalid, kept as dead letters, and in nobody's books."
+        }
         Standing::Unclosed => {
             "A collector was killed between an acknowledgement and its next book: counted, but not in its books."
         }
@@ -30,6 +33,7 @@ pub(super) fn badge_of(standing: Standing) -> Markup {
         Standing::Settling => badge("none", "late", "on its way"),
         Standing::NoBooks => badge("none", "silent", "no books yet"),
         Standing::GivenUp => badge("odd", "odd", "given up, stored"),
+        Standing::Foreign => badge("odd", "odd", "dead letters"),
         Standing::Unclosed => badge("odd", "odd", "unclosed"),
         Standing::Unexplained => badge("bad", "bad", "unexplained"),
     }

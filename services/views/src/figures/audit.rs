@@ -5,6 +5,7 @@ use domain::outcome::{Group, Outcome};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::letters::LetterGroup;
 use super::{Books, Context, DepartmentRef, ServiceRef};
 
 /// Records of a department, service or hour: from the acknowledgement to the outcome.
@@ -165,6 +166,8 @@ pub struct Audit {
     pub findings_count: u32,
     /// Of the department or service asked for, newest first; may be cut short.
     pub conflicts: Vec<ConflictFigure>,
+    /// Records that are invalid, by reason, the most frequent first; may be cut short.
+    pub letters: Vec<LetterGroup>,
     /// Runs of collectors that wrote in these hours, newest first; may be cut short.
     pub boots: Vec<BootFigure>,
     /// How many of them there are, and how many are unclosed.

@@ -71,7 +71,7 @@ fn a_settled_difference_is_in_every_total_in_the_list_and_in_the_alarm() {
     let (service, mut found) = found(&catalogue);
     found.accepted[0].accepted = 103;
     found.accepted_by_hour[0].accepted = 103;
-    found.differing = vec![Differing { service, start: HOUR, recorded: 100, accepted: 103, given_up: 0 }];
+    found.differing = vec![Differing { service, start: HOUR, recorded: 100, accepted: 103, given_up: 0, foreign: 0 }];
     let audit = audit(&catalogue, asked(), &found, context(), None);
     for account in [audit.total, audit.rows[0].account, audit.hours[0].account] {
         assert_eq!((account.difference, account.standing), (3, Standing::Unexplained));
