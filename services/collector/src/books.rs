@@ -44,14 +44,15 @@ impl Books {
         })
     }
 
-    /// Tells the ledger again and again until the signal to stop.
+    /// Tells the ledger again and again until the signal to stop. The first book comes at once: a run that is killed early
+    /// is known too.
     pub async fn keep(&self, ledger: &Ledger, mut shutdown: Shutdown) {
         loop {
+            self.tell(ledger, None).await;
             tokio::select! {
                 () = shutdown.wait() => return,
                 () = tokio::time::sleep(self.every) => {}
             }
-            self.tell(ledger, None).await;
         }
     }
 
