@@ -33,7 +33,7 @@ fn lacks() -> Option<String> {
 const SERVICE: &str = "dft-tax-a-vehicle";
 
 /// Each kind of page, with data and without.
-const PAGES: [&str; 27] = [
+const PAGES: [&str; 29] = [
     "/",
     "/wall",
     "/services",
@@ -55,6 +55,8 @@ const PAGES: [&str; 27] = [
     "/govuk",
     "/govuk/pages?path=/",
     "/audit",
+    "/audit?department=dft",
+    "/audit/letters",
     "/audit/receipt?service=dft-tax-a-vehicle&event_id=no-such-event",
     "/about-the-data",
     "/nothing-here",

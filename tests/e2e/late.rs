@@ -1,12 +1,14 @@
 //! The late doors, from the department to the figures: backfill with repeats and kills, retractions of every measure.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use proto::v1::{self, backfill_response::Answer as Told};
 use runtime::clock::now_ms;
 use tests::check;
 use tests::events::Mix;
 use tests::expect;
+use tests::get::{get, json};
 use tests::sender::{Answer, Senders, answer};
 use tests::shared::Shared;
 use tests::stack::Stack;
@@ -183,7 +185,29 @@ fn retractions_are_exact(shared: &Shared) {
     // What is shown live lacks them too, without a reload.
     let viewer = Viewer::connect(gateway.http(), &["overview"]);
     expect::shown(&truth, &viewer, "overview");
+    revisions_are_told(gateway.http(), senders.department(&old[0].service_id), (old.len(), wrong.len()));
     assert_eq!(aggregator.stop(), "code 0");
+}
+
+/// The audit counts what changed after the fact; a department sees which of its days did.
+fn revisions_are_told(gateway: SocketAddr, department: &str, (added, retracted): (usize, usize)) {
+    let audit = json(gateway, "/api/v1/audit?hours=2").expect("an audit");
+    let told = ["backfilled", "retracted"].map(|name| audit["total"][name].as_u64());
+    assert_eq!(told, [Some(added as u64), Some(retracted as u64)], "{}", audit["total"]);
+    let address = format!("audit?hours=2&department={department}");
+    let audit = json(gateway, &format!("/api/v1/{address}")).expect("an audit");
+    let revisions = audit["revisions"].as_array().expect("revisions");
+    let of = |kind: &str| -> u64 {
+        revisions.iter().filter(|row| row["kind"] == kind).map(|row| row["events"].as_u64().expect("a number")).sum()
+    };
+    let sums = ["added", "retracted"].map(|kind| Some(of(kind)));
+    assert_eq!(sums, ["backfilled", "retracted"].map(|name| audit["total"][name].as_u64()), "{revisions:?}");
+    assert!(sums.iter().all(|sum| *sum > Some(0)), "{sums:?}");
+    let (_, csv) = get(gateway, &format!("/api/v1/{address}&table=revisions").replace("audit?", "audit.csv?"));
+    assert_eq!(csv.lines().count(), 1 + revisions.len(), "{csv}");
+    let (_, page) = get(gateway, &format!("/{address}"));
+    assert!(page.contains(&format!("data-added=\"{}\"", of("added"))), "{page}");
+    assert_eq!(page.matches("data-revision=").count(), revisions.len().min(50));
 }
 
 fn each_door_names_the_other(shared: &Shared) {

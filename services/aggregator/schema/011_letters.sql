@@ -1,4 +1,4 @@
--- Dead letters: every record whose outcome is invalid, in any log, with its reason and its bytes.
+-- Dead letters: every record whose outcome is invalid, in any log, with its reason and its bytes. Revisions by the hour.
 
 -- Written before the ledger that counts them, by the place of the record: written again it is the same row. `content` is
 -- the first 64 KiB of the record, `size` all of it. As it may hold anything, nothing but its beginning leaves this table.
@@ -49,3 +49,12 @@ LEFT JOIN (
     SELECT log, epoch, p, offset, 1 AS is_replayed, to_log, to_epoch, to_p, to_offset, replayed_at
     FROM {cells}.replays FINAL
 ) AS sent USING (log, epoch, p, offset);
+
+-- What changed a day after the fact, by the hour `t` in which it came: as `revisions`, for a span of time.
+CREATE VIEW {view revised_hour} AS
+SELECT toStartOfHour(appended_at) AS t, toDate(occurred_at, 'Europe/London') AS d, service,
+    if(log = 'backfill', 'added', 'retracted') AS kind,
+    count() AS events
+FROM {cells}.raw FINAL
+WHERE log IN ('backfill', 'corrections') AND outcome IN (1, 14)
+GROUP BY t, d, service, kind;

@@ -53,6 +53,21 @@ impl EventId {
         self.0 as u64
     }
 
+    /// As tables have it: a UUID of its 32 digits.
+    #[must_use]
+    pub fn uuid(self) -> String {
+        let (high, low) = (self.high(), self.low());
+        let (second, third, fourth) = (high >> 16 & 0xffff, high & 0xffff, low >> 48);
+        format!("{:08x}-{second:04x}-{third:04x}-{fourth:04x}-{:012x}", high >> 32, low & 0xffff_ffff_ffff)
+    }
+
+    /// From its 32 hexadecimal digits.
+    #[must_use]
+    pub fn from_hex(digits: &str) -> Option<Self> {
+        let is_hex = digits.len() == 32 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+        is_hex.then(|| u128::from_str_radix(digits, 16).ok().map(Self))?
+    }
+
     /// From its halves.
     #[must_use]
     pub const fn from_halves(high: u64, low: u64) -> Self {
@@ -186,6 +201,11 @@ mod tests {
     fn halves_make_the_whole() {
         let id = EventId::new(ServiceNumber(7), b"x");
         assert_eq!(EventId::from_halves(id.high(), id.low()), id);
+        assert_eq!(id.uuid().replace('-', ""), format!("{:032x}", id.0));
+        assert_eq!(EventId::from_hex(&format!("{:032x}", id.0)), Some(id));
+        for wrong in ["", "12", "+0b9f52fc734d3e6eac027b4cd29740a", "x8b9f52fc734d3e6eac027b4cd29740a"] {
+            assert_eq!(EventId::from_hex(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ use domain::time::DAY_MS;
 use runtime::clickhouse::Error;
 use runtime::shutdown::Shutdown;
 use views::ask;
+use views::audit::Table;
 use views::figures::audit::{Audit, ReceiptPage};
 
 use crate::answer::{Answer, CACHE, Parameters, Shared, away, parsed};
@@ -63,7 +64,7 @@ pub struct AuditAsked {
     hours: u32,
     department: Option<String>,
     service: Option<String>,
-    by_hour: bool,
+    table: Table,
 }
 
 impl AuditAsked {
@@ -78,14 +79,14 @@ impl AuditAsked {
             hours: asked.number("hours", 1..=HOURS_MAX as usize, hours as usize) as u32,
             department: asked.slug("department"),
             service: asked.slug("service"),
-            by_hour: false,
+            table: Table::Owners,
         }
     }
 
     /// The same for a table: which one besides.
     pub fn read_table(asked: &mut ask::Asked<'_>) -> Self {
-        let by_hour = asked.choice("table", &[("services", false), ("hours", true)], false);
-        Self { by_hour, ..Self::read(asked) }
+        let tables = Table::ALL.map(|table| (table.name(), table));
+        Self { table: asked.choice("table", &tables, Table::Owners), ..Self::read(asked) }
     }
 }
 
@@ -93,18 +94,48 @@ impl AuditAsked {
 #[derive(Debug)]
 pub struct ReceiptAsked {
     service: String,
-    event_id: String,
+    id: Id,
     days: u32,
 }
 
+/// How an event is named.
+#[derive(Debug)]
+enum Id {
+    /// As its sender named it.
+    Sent(String),
+    /// By the hash that is kept of that.
+    Hash(EventId),
+}
+
 impl ReceiptAsked {
-    /// From the parameters of an address.
+    /// From the parameters of an address: by the id as it was sent.
     pub fn read(asked: &mut ask::Asked<'_>) -> Self {
-        let id = |text: &str| (text.len() <= EVENT_ID_MAX).then(|| text.to_owned());
-        let event_id = asked.said("event_id", EVENT_ID_RULE, id).unwrap_or_default();
+        let id = |text: &str| (text.len() <= EVENT_ID_MAX).then(|| Id::Sent(text.to_owned()));
+        Self::by(asked, "event_id", EVENT_ID_RULE, id)
+    }
+
+    /// By what is kept of it.
+    pub fn read_hash(asked: &mut ask::Asked<'_>) -> Self {
+        Self::by(asked, "id", "is the hash of an event id, 32 hexadecimal digits", |digits| {
+            EventId::from_hex(digits).map(Id::Hash)
+        })
+    }
+
+    fn by(
+        asked: &mut ask::Asked<'_>,
+        field: &'static str,
+        rule: &'static str,
+        read: impl FnOnce(&str) -> Option<Id>,
+    ) -> Self {
+        let id = asked.said(field, rule, read).unwrap_or_else(|| {
+            if !asked.has_refused(field) {
+                asked.refuse(field, rule);
+            }
+            Id::Sent(String::new())
+        });
         let service = asked.slug("service").unwrap_or_default();
         let days = asked.number("days", 1..=DAYS_MAX as usize, DAYS as usize) as u32;
-        Self { service, event_id, days }
+        Self { service, id, days }
     }
 }
 
@@ -123,9 +154,9 @@ pub async fn api(State(site): Shared, asked: Parameters, headers: HeaderMap) -> 
 /// `/api/v1/audit.csv`
 pub async fn csv(State(site): Shared, asked: Parameters, headers: HeaderMap) -> Answer {
     let asked = parsed(asked, AuditAsked::read_table)?;
-    let by_hour = asked.by_hour;
-    let place = if by_hour { "/api/v1/audit.csv/hours" } else { "/api/v1/audit.csv" };
-    kept(&site, place, &headers, asked, |a| Rendered::new(CSV, views::audit::csv(a, by_hour))).await
+    let table = asked.table;
+    let place = format!("/api/v1/audit.csv/{}", table.name());
+    kept(&site, &place, &headers, asked, |a| Rendered::new(CSV, views::audit::csv(a, table))).await
 }
 
 /// `/audit/receipt`
@@ -137,6 +168,18 @@ pub async fn receipt_page(State(site): Shared, asked: Parameters, headers: Heade
 /// `/api/v1/audit/receipt`
 pub async fn receipt_api(State(site): Shared, asked: Parameters, headers: HeaderMap) -> Answer {
     let found = receipt(&site, parsed(asked, ReceiptAsked::read)?).await?;
+    Ok(Rendered::json(&found).answer(&headers, CACHE))
+}
+
+/// `/audit/receipt/hash`
+pub async fn hash_page(State(site): Shared, asked: Parameters, headers: HeaderMap) -> Answer {
+    let found = receipt(&site, parsed(asked, ReceiptAsked::read_hash)?).await?;
+    Ok(Rendered::new(HTML, views::audit::receipt_page(&found)).answer(&headers, CACHE))
+}
+
+/// `/api/v1/audit/receipt/hash`
+pub async fn hash_api(State(site): Shared, asked: Parameters, headers: HeaderMap) -> Answer {
+    let found = receipt(&site, parsed(asked, ReceiptAsked::read_hash)?).await?;
     Ok(Rendered::json(&found).answer(&headers, CACHE))
 }
 
@@ -203,18 +246,15 @@ async fn audit(site: &Site, asked: compose::Asked) -> Result<Audit, Error> {
 
 /// Looks for an event.
 async fn receipt(site: &Site, asked: ReceiptAsked) -> Result<ReceiptPage, Problem> {
-    let ReceiptAsked { service, event_id, days } = asked;
+    let ReceiptAsked { service, id, days } = asked;
     let found = site.world.catalogue.service_by_id(&service);
-    let mut broken = Vec::new();
-    if event_id.is_empty() {
-        broken.push(Broken::new("event_id", EVENT_ID_RULE));
-    }
-    if found.is_none() {
-        broken.push(Broken::new("service", "is the id of a service in the catalogue, or of a sandbox"));
-    }
-    let Some(service) = found.filter(|_| broken.is_empty()) else { return Err(broken.into()) };
+    let unknown = || Broken::new("service", "is the id of a service in the catalogue, or of a sandbox");
+    let service = found.ok_or_else(|| vec![unknown()])?;
     let Auditor { stores, rules, pages } = &site.auditor;
-    let id = EventId::new(service.number, event_id.as_bytes());
+    let (id, event_id) = match id {
+        Id::Sent(event_id) => (EventId::new(service.number, event_id.as_bytes()), event_id),
+        Id::Hash(id) => (id, String::new()),
+    };
     let partition = partition_of(service.number, id, rules.spread(service.number), rules.partitions);
     let from_ms = runtime::clock::now_ms() - i64::from(days) * DAY_MS;
     let _turn = site.kept.turn().await;

@@ -71,6 +71,7 @@ pub fn router(site: Arc<Site>) -> Router {
         .route("/wall", get(pages::wall))
         .route("/audit", bounded(get(audit::page)))
         .route("/audit/receipt", bounded(get(audit::receipt_page)))
+        .route("/audit/receipt/hash", bounded(get(audit::hash_page)))
         .route("/audit/letters", bounded(get(audit::letters::page)))
         .route("/govuk", get(govuk::page))
         .route("/govuk/pages", bounded(get(govuk::history_page)))

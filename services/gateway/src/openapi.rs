@@ -36,7 +36,7 @@ const ABOUT: &str = "Live and stated performance of government services: what th
     as they change: the WebSocket `/live`.";
 
 /// What a parameter is for, and a value that is good.
-const MEANINGS: [(&str, &str, &str); 29] = [
+const MEANINGS: [(&str, &str, &str); 30] = [
     ("add", "Text by which one more service is looked for.", "passport"),
     ("after", "Rows after that one: `next` of the answer before.", ""),
     ("against", "What the small charts stand against.", "week"),
@@ -49,6 +49,11 @@ const MEANINGS: [(&str, &str, &str); 29] = [
     ("format", "JSON, or the table as CSV (RFC 4180).", "json"),
     ("from", "When the first period begins.", "2026-01"),
     ("hours", "Hours to look back.", "24"),
+    (
+        "id",
+        "The hash of an event's id: XXH3-128, seeded with the service's number.",
+        "0b9f52fc734d3e6eac027b4cd29740a1",
+    ),
     ("limit", "Rows at most.", "10"),
     ("metric", "What is compared.", "transactions"),
     ("order", "Which way rows are ordered; those without a figure stand last both ways.", "ascending"),

@@ -187,6 +187,14 @@ fn audited() -> Vec<Operation> {
             .asked(ReceiptAsked::read)
             .needing(&["service", "event_id"])
             .reading_the_store(),
+        Operation::new::<ReceiptPage>(
+            "/audit/receipt/hash",
+            "The same by the hash of the event's id, as lists of the audit have it.",
+            get(audit::hash_api),
+        )
+        .asked(ReceiptAsked::read_hash)
+        .needing(&["service", "id"])
+        .reading_the_store(),
         Operation::new::<LettersPage>(
             "/audit/letters",
             "Invalid records, why, and what became of their replays.",

@@ -3,6 +3,7 @@
 //! Invariant: a difference stands with what it means, in words; a row's parts add up to what collectors accepted. It never
 //! calls anything balanced that has not been compared.
 
+mod changes;
 mod letters;
 mod receipt;
 mod words;
@@ -45,7 +46,8 @@ pub fn page(a: &Audit) -> String {
             (hours(a))
             (findings(a))
             (letters::section(a))
-            (conflicts(a))
+            (changes::conflicts(a))
+            (changes::revisions(a))
             (boots(a))
         }
         (receipt::form(a.service.as_ref().map_or("", |service| &service.id), ""))
@@ -184,28 +186,6 @@ fn findings(a: &Audit) -> Markup {
     }
 }
 
-fn conflicts(a: &Audit) -> Markup {
-    html! {
-        section.ledger aria-label="Conflicts" {
-            h2 { "Conflicts" }
-            p { "An id that was used for two events with different content. The first is counted; the second is a duplicate that the sender should look into. " b { (format::exact(a.total.conflict)) } " in these hours." }
-            @if a.total.conflict > 0 && a.department.is_none() && a.service.is_none() {
-                ul { @for row in a.rows.iter().filter(|row| row.account.conflict > 0) {
-                    li { a href=(format!("/audit?hours={}&department={}", a.hours_asked, row.id)) { (row.name) } ": " (format::exact(row.account.conflict)) }
-                } }
-            }
-            @if !a.conflicts.is_empty() {
-                div.scrollx tabindex="0" { table.slim {
-                    thead { tr { th scope="col" { "Service" } th scope="col" { "Taken at" } th scope="col" { "Place of the second" } th scope="col" { "Hash of its id" } } }
-                    tbody { @for c in &a.conflicts { tr {
-                        th scope="row" { (c.name) } td { (clock::moment(c.appended_at_ms, a.context.now_ms)) } td { (c.source) " at " (format::exact(c.offset)) } td.code { (c.id) }
-                    } } }
-                } }
-            }
-        }
-    }
-}
-
 fn boots(a: &Audit) -> Markup {
     let (all, unclosed) = a.boots_count;
     html! {
@@ -224,9 +204,47 @@ fn boots(a: &Audit) -> Markup {
     }
 }
 
-/// The table as CSV: by owner, or by hour.
+/// The tables that are files too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Table {
+    /// By department or service.
+    Owners,
+    /// By hour.
+    Hours,
+    /// Two events under one id.
+    Conflicts,
+    /// Days that changed after the fact.
+    Revisions,
+}
+
+impl Table {
+    /// Each of them.
+    pub const ALL: [Self; 4] = [Self::Owners, Self::Hours, Self::Conflicts, Self::Revisions];
+
+    /// Its name in addresses.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Owners => "services",
+            Self::Hours => "hours",
+            Self::Conflicts => "conflicts",
+            Self::Revisions => "revisions",
+        }
+    }
+}
+
+/// A table as CSV.
 #[must_use]
-pub fn csv(a: &Audit, by_hour: bool) -> String {
+pub fn csv(a: &Audit, table: Table) -> String {
+    match table {
+        Table::Owners => accounts_csv(a, false),
+        Table::Hours => accounts_csv(a, true),
+        Table::Conflicts => changes::conflicts_csv(a),
+        Table::Revisions => changes::revisions_csv(a),
+    }
+}
+
+fn accounts_csv(a: &Audit, by_hour: bool) -> String {
     let first = if by_hour { ["hour", "utc"] } else { ["id", "name"] };
     let rest = [
         "accepted_by_collectors",
@@ -241,6 +259,7 @@ pub fn csv(a: &Audit, by_hour: bool) -> String {
         "difference",
         "standing",
         "given_up",
+        "backfilled",
     ];
     let head: Vec<_> = first.into_iter().chain(rest).collect();
     let mut csv = Csv::new(&head);
@@ -250,7 +269,12 @@ pub fn csv(a: &Audit, by_hour: bool) -> String {
             [c.accepted, c.counted, c.duplicate, c.conflict, c.late, c.invalid, c.expired, c.retracted, c.in_flight];
         let mut fields = vec![one, two];
         fields.extend(numbers.map(|n| n.to_string()));
-        fields.extend([c.difference.to_string(), c.standing.name().to_owned(), c.given_up.to_string()]);
+        fields.extend([
+            c.difference.to_string(),
+            c.standing.name().to_owned(),
+            c.given_up.to_string(),
+            c.backfilled.to_string(),
+        ]);
         csv.row(&fields);
     };
     if by_hour {

@@ -2,6 +2,8 @@
 //!
 //! Invariant: pure; a total is the sum of its rows, and what a difference means is said by `domain::audit` alone.
 
+mod changes;
+
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
@@ -10,16 +12,14 @@ use domain::catalogue::Catalogue;
 use domain::outcome::Outcome;
 use domain::pages::Pages;
 use domain::rules::Rules;
-use domain::source::{EventId, Log, ServiceNumber, Source};
+use domain::source::{Log, ServiceNumber, Source};
 use domain::time::{Day, HOUR_MS, Period};
 use domain::vocabulary::{Channel, Reason, Stage};
 use views::clock;
-use views::figures::audit::{
-    Account, Audit, AuditFinding, AuditHour, AuditRow, BootFigure, ConflictFigure, CountedIn, ReceiptFigure,
-};
+use views::figures::audit::{Account, Audit, AuditFinding, AuditHour, AuditRow, BootFigure, CountedIn, ReceiptFigure};
 use views::figures::{Books, Context, DepartmentRef, ServiceRef};
 
-use super::read::{Differing, Found, RawRow};
+use super::read::{Differing, Found, RawRow, Recorded};
 
 /// Lists on the page hold so many.
 const SHOWN: usize = 50;
@@ -54,10 +54,10 @@ pub fn audit(catalogue: &Catalogue, asked: Asked, found: &Found, context: Contex
     let mut services: BTreeMap<u16, Account> = BTreeMap::new();
     let mut hours: BTreeMap<u32, Account> = BTreeMap::new();
     for row in &found.recorded {
-        record(services.entry(row.service).or_default(), row.outcome, row.n);
+        record(services.entry(row.service).or_default(), row);
     }
     for row in &found.recorded_by_hour {
-        record(hours.entry(row.start).or_default(), row.outcome, row.n);
+        record(hours.entry(row.start).or_default(), row);
     }
     for row in &found.accepted {
         accept(services.entry(row.service).or_default(), row.accepted, row.given_up);
@@ -97,7 +97,8 @@ pub fn audit(catalogue: &Catalogue, asked: Asked, found: &Found, context: Contex
         hours: hours.into_iter().rev().map(|(start, account)| AuditHour { from_s: start.into(), account }).collect(),
         findings_count: findings.len() as u32,
         findings: findings.iter().take(SHOWN).map(|(row, finding)| named(catalogue, row, *finding)).collect(),
-        conflicts: found.conflicts.iter().map(|row| conflict(catalogue, row)).collect(),
+        conflicts: changes::conflicts(catalogue, found),
+        revisions: changes::revisions(catalogue, &found.revisions),
         letters: super::letters::groups(&found.letters),
         boots: in_span().take(SHOWN).map(boot).collect(),
         boots_count: (in_span().count() as u32, unclosed as u32),
@@ -137,9 +138,12 @@ fn judged(judge: &Judge, row: &Differing) -> Finding {
     judge.judge(Period::Hour.index_at(i64::from(row.start) * 1_000), tally)
 }
 
-fn record(account: &mut Account, outcome: u8, n: u64) {
-    if let Some(outcome) = Outcome::from_number(outcome) {
-        account.record(outcome, n);
+fn record(account: &mut Account, row: &Recorded) {
+    if let Some(outcome) = Outcome::from_number(row.outcome) {
+        account.record(outcome, row.n);
+        if outcome == Outcome::Accepted && row.is_revision() {
+            account.backfilled += row.n;
+        }
     }
 }
 
@@ -189,18 +193,6 @@ fn named(catalogue: &Catalogue, row: &Differing, finding: Finding) -> AuditFindi
 fn source_of(row: &RawRow) -> String {
     let log = Log::from_number(row.log.into()).unwrap_or(Log::Events);
     Source { log, epoch: row.epoch, partition: row.p }.to_string()
-}
-
-fn conflict(catalogue: &Catalogue, row: &RawRow) -> ConflictFigure {
-    let (service, name) = name_of(catalogue, row.service);
-    ConflictFigure {
-        service,
-        name,
-        id: format!("{:032x}", EventId::from_halves(row.high, row.low).0),
-        source: source_of(row),
-        offset: row.offset,
-        appended_at_ms: row.appended_at_ms,
-    }
 }
 
 /// A record as its sender may want to see it.

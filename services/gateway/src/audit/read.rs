@@ -2,12 +2,13 @@
 //!
 //! Invariant: it reads views only, and every read is bounded in time and in rows.
 
+pub mod changes;
 pub mod letters;
 
 use clickhouse::Row;
 use domain::audit::Boot;
 use domain::outcome::Outcome;
-use domain::source::{EventId, ServiceNumber};
+use domain::source::{EventId, Log, ServiceNumber};
 use runtime::clickhouse::{Error, Store};
 use serde::Deserialize;
 
@@ -18,10 +19,21 @@ pub struct Recorded {
     pub service: u16,
     /// Begin of the hour, unix seconds, or 0.
     pub start: u32,
+    /// Number of the log.
+    pub log: u8,
     /// Number of the outcome.
     pub outcome: u8,
     /// How many.
     pub n: u64,
+}
+
+impl Recorded {
+    /// Whether the late logs changed a figure with it.
+    #[must_use]
+    pub fn is_revision(&self) -> bool {
+        let is_added = self.log == Log::Backfill as u8 && self.outcome == Outcome::Accepted.number();
+        is_added || self.outcome == Outcome::Retracted.number()
+    }
 }
 
 /// Records as collectors know them.
@@ -64,7 +76,7 @@ struct BootRow {
 }
 
 /// A record of raw.
-#[derive(Debug, Clone, Row, Deserialize)]
+#[derive(Debug, Clone, Default, Row, Deserialize)]
 pub struct RawRow {
     /// Number of the log.
     pub log: u8,
@@ -104,6 +116,14 @@ pub struct RawRow {
     pub high: u64,
     /// The lower one.
     pub low: u64,
+}
+
+impl RawRow {
+    /// The event's id.
+    #[must_use]
+    pub const fn event_id(&self) -> EventId {
+        EventId::from_halves(self.high, self.low)
+    }
 }
 
 /// Which hours and which services are asked for.
@@ -152,6 +172,10 @@ pub struct Found {
     pub boots: Vec<Boot>,
     /// Newest first; may be cut short.
     pub conflicts: Vec<RawRow>,
+    /// The accepted records of their ids.
+    pub firsts: Vec<RawRow>,
+    /// Days that changed after the fact.
+    pub revisions: Vec<changes::RevisionRow>,
     /// Dead letters by reason.
     pub letters: Vec<letters::GroupRow>,
 }
@@ -164,9 +188,10 @@ pub async fn read(store: &Store, range: &Range) -> Result<Found, Error> {
     let condition = range.condition();
     let recorded = |start: &str, service: &str| {
         format!(
-            "SELECT of_service AS service, start, outcome, toUInt64(records) AS n FROM (SELECT {service} AS of_service, \
-             {start} AS start, outcome, sum(n) AS records FROM {{figures}}.recorded_hour WHERE {condition} GROUP BY \
-             of_service, start, outcome) ORDER BY service, start, outcome"
+            "SELECT of_service AS service, start, toUInt8(of_log) AS log, outcome, toUInt64(records) AS n FROM (SELECT \
+             {service} AS of_service, {start} AS start, log AS of_log, outcome, sum(n) AS records FROM \
+             {{figures}}.recorded_hour WHERE {condition} GROUP BY of_service, start, of_log, outcome) ORDER BY service, \
+             start, log, outcome"
         )
     };
     let accepted = |start: &str, service: &str| {
@@ -190,12 +215,19 @@ pub async fn read(store: &Store, range: &Range) -> Result<Found, Error> {
     )?;
     let found =
         Found { recorded, recorded_by_hour, accepted, accepted_by_hour, differing, boots, letters, ..Found::default() };
-    let has_conflict = found.recorded.iter().any(|row| row.outcome == Outcome::Conflict.number());
-    let conflicts = match &range.services {
-        Some(_) if has_conflict => conflicts(store, range).await?,
-        _ => Vec::new(),
+    if range.services.is_none() {
+        return Ok(found);
+    }
+    let has = |is_so: &dyn Fn(&Recorded) -> bool| found.recorded.iter().any(is_so);
+    let (conflicts, firsts) = match has(&|row| row.outcome == Outcome::Conflict.number()) {
+        true => changes::conflicts(store, range).await?,
+        false => Default::default(),
     };
-    Ok(Found { conflicts, ..found })
+    let revisions = match has(&Recorded::is_revision) {
+        true => changes::revisions(store, range).await?,
+        false => Vec::new(),
+    };
+    Ok(Found { conflicts, firsts, revisions, ..found })
 }
 
 /// Services and hours in which ledger and books differ: few.
@@ -241,15 +273,6 @@ const RAW: &str = "toUInt8(log) AS log, epoch, p, offset, toUnixTimestamp64Milli
                    occurred_at_ms, outcome, service, kind, stage, channel, step, reason, page, content, boot, \
                    toUInt64(bitShiftRight(toUInt128(id), 64)) AS high, toUInt64(bitAnd(toUInt128(id), 18446744073709551615)) AS low";
 
-/// Conflicts of services, newest first.
-async fn conflicts(store: &Store, range: &Range) -> Result<Vec<RawRow>, Error> {
-    let condition = range.appended();
-    let sql = format!(
-        "SELECT {RAW} FROM {{figures}}.receipts WHERE outcome = 3 AND {condition} ORDER BY appended_at DESC, offset DESC LIMIT 20"
-    );
-    store.rows("reading conflicts", store.query(&sql)).await
-}
-
 /// Every record with an id, oldest first. Copies of an id are all in one partition, so the others are not looked at.
 ///
 /// # Errors
@@ -265,15 +288,6 @@ pub async fn receipts(
         "SELECT {RAW} FROM {{figures}}.receipts WHERE p = ? AND service = ? AND id = toUUID(?) AND appended_at >= \
          fromUnixTimestamp64Milli(toInt64(?), 'UTC') ORDER BY appended_at, log, offset LIMIT 100"
     );
-    let (high, low) = (id.high(), id.low());
-    let text = format!(
-        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-        high >> 32,
-        high >> 16 & 0xffff,
-        high & 0xffff,
-        low >> 48,
-        low & 0xffff_ffff_ffff
-    );
-    let query = store.query(&sql).bind(partition).bind(service.0).bind(text).bind(from_ms);
+    let query = store.query(&sql).bind(partition).bind(service.0).bind(id.uuid()).bind(from_ms);
     store.rows("looking for an event", query).await
 }

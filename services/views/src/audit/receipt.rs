@@ -3,6 +3,7 @@
 use domain::outcome::Outcome;
 use maud::{Markup, html};
 
+use crate::ask;
 use crate::figures::Context;
 use crate::figures::audit::{ReceiptFigure, ReceiptPage};
 use crate::layout::{Frame, REFRESH_S, page as frame};
@@ -13,7 +14,7 @@ use crate::{clock, format};
 pub(super) fn form(service: &str, event_id: &str) -> Markup {
     html! {
         section.row #receipt {
-            div.say { h2 { "Where is my event?" } p.sub { "By the service and the event id under which it was sent. The id itself is not kept, only its hash: without the exact id nobody finds an event." } }
+            div.say { h2 { "Where is my event?" } p.sub { "By the service and the event id under which it was sent. The id itself is not kept, only its hash: without the exact id, or its hash, nobody finds an event." } }
             form.ask action="/audit/receipt" {
                 label { "Service id" input name="service" value=(service) required placeholder="hmrc-self-assessment" autocomplete="off" spellcheck="false"; }
                 label { "Event id" input name="event_id" value=(event_id) required maxlength="200" autocomplete="off" spellcheck="false"; }
@@ -41,15 +42,17 @@ fn whole(title: &str, context: &Context, body: &Markup) -> String {
 /// The page of an event.
 #[must_use]
 pub fn receipt_page(r: &ReceiptPage) -> String {
-    let api = |days: u32| {
-        let (service, id) = (&r.service.id, query(&r.event_id));
-        format!("service={service}&event_id={id}&days={days}")
+    let address = |days: u32| {
+        let (by, id) = if r.event_id.is_empty() { ("/hash", &r.id) } else { ("", &r.event_id) };
+        let name = if r.event_id.is_empty() { "id" } else { "event_id" };
+        let asked: [(&str, &str); 3] = [("service", &r.service.id), (name, id), ("days", &days.to_string())];
+        ask::address(&format!("/audit/receipt{by}"), &asked)
     };
     let counted = r.records.iter().filter(|record| record.outcome == Outcome::Accepted).count();
     let body = html! {
         div.pagehead {
             h1 { "Where is my event?" }
-            p.lead.sub { "Event " span.code { (r.event_id) } " of " a href=(format!("/services/{}", r.service.id)) { (r.service.name) } }
+            p.lead.sub { "Event " span.code { @if r.event_id.is_empty() { (r.id) } @else { (r.event_id) } } " of " a href=(format!("/services/{}", r.service.id)) { (r.service.name) } }
         }
         section.row.first {
             div.say {
@@ -59,10 +62,10 @@ pub fn receipt_page(r: &ReceiptPage) -> String {
             div {
                 @if r.records.is_empty() {
                     p { "No record with this id was stored in that time. It was never accepted, or it was accepted seconds ago and is not stored yet, or it is older." }
-                    @if r.days < 430 { p { a href=(format!("/audit/receipt?{}", api(430))) { "Look through everything that is kept" } } }
+                    @if r.days < 430 { p { a href=(address(430)) { "Look through everything that is kept" } } }
                 }
                 @for record in &r.records { (one(record, r)) }
-                div.cfoot { a href=(format!("/api/v1/audit/receipt?{}", api(r.days))) { "JSON" } }
+                div.cfoot { a href=(format!("/api/v1{}", address(r.days))) { "JSON" } }
             }
         }
         (form(&r.service.id, &r.event_id))
@@ -99,16 +102,4 @@ const fn said(outcome: Outcome) -> (&'static str, &'static str, &'static str) {
         Outcome::Expired => ("bad", "bad", "gone from the log before it was counted"),
         _ => ("odd", "odd", "breaks a rule; not counted"),
     }
-}
-
-/// Percent-encodes a value of a query.
-fn query(text: &str) -> String {
-    use std::fmt::Write as _;
-    text.bytes().fold(String::new(), |mut out, byte| {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(byte.into()),
-            _ => write!(out, "%{byte:02X}").expect("a string takes all"),
-        }
-        out
-    })
 }

@@ -27,6 +27,8 @@ pub struct Account {
     pub expired: u64,
     /// Retractions of events.
     pub retracted: u64,
+    /// Of the counted those that came by backfill: they changed a day after the fact.
+    pub backfilled: u64,
     /// Accepted, not yet decided.
     pub in_flight: u64,
     /// Accepted less everything else: 0 where the books balance.
@@ -64,6 +66,7 @@ impl Account {
         self.invalid += other.invalid;
         self.expired += other.expired;
         self.retracted += other.retracted;
+        self.backfilled += other.backfilled;
         self.in_flight += other.in_flight;
         self.difference += other.difference;
         self.standing = self.standing.max(other.standing);
@@ -106,6 +109,17 @@ pub struct AuditFinding {
     pub standing: Standing,
 }
 
+/// Where a record stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RecordPlace {
+    /// `events/1/3`
+    pub source: String,
+    /// And at which offset.
+    pub offset: u64,
+    /// When it was appended, unix milliseconds.
+    pub appended_at_ms: i64,
+}
+
 /// Two events under one id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ConflictFigure {
@@ -113,14 +127,36 @@ pub struct ConflictFigure {
     pub service: String,
     /// Its name.
     pub name: String,
+    /// Its number, which seeds the hash.
+    pub service_number: u16,
     /// Hash of the event's id, hexadecimal.
     pub id: String,
-    /// Where the second one is: `events/1/3`.
-    pub source: String,
-    /// And at which offset.
-    pub offset: u64,
-    /// When it was appended, unix milliseconds.
-    pub appended_at_ms: i64,
+    /// The one that is counted; `None` if it is older than is looked for.
+    pub first: Option<RecordPlace>,
+    /// The other one, a duplicate.
+    pub second: RecordPlace,
+    /// The parts in which they differ, as the contract calls them; empty if these are value, duration, rating, or what only
+    /// the department sees.
+    pub differs: Vec<String>,
+}
+
+/// A day of a service that changed after the fact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RevisionFigure {
+    /// Id of the service.
+    pub service: String,
+    /// Its name.
+    pub name: String,
+    /// The London date that changed.
+    pub day: String,
+    /// `added` by backfill or `retracted`.
+    pub kind: String,
+    /// How many events.
+    pub events: u64,
+    /// The hours in which they came, unix seconds: the first …
+    pub first_s: i64,
+    /// … and the last.
+    pub last_s: i64,
 }
 
 /// One run of a collector.
@@ -166,6 +202,8 @@ pub struct Audit {
     pub findings_count: u32,
     /// Of the department or service asked for, newest first; may be cut short.
     pub conflicts: Vec<ConflictFigure>,
+    /// Of the department or service asked for, the last change first; may be cut short.
+    pub revisions: Vec<RevisionFigure>,
     /// Records that are invalid, by reason, the most frequent first; may be cut short.
     pub letters: Vec<LetterGroup>,
     /// Runs of collectors that wrote in these hours, newest first; may be cut short.
@@ -222,7 +260,7 @@ pub struct ReceiptPage {
     pub context: Context,
     /// The service that was asked for.
     pub service: ServiceRef,
-    /// The id that was asked for.
+    /// The id that was asked for; empty if its hash was.
     pub event_id: String,
     /// Its hash, hexadecimal: what the tables hold.
     pub id: String,

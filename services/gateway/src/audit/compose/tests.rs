@@ -29,7 +29,7 @@ fn asked() -> Asked {
 
 fn found(catalogue: &Catalogue) -> (u16, Found) {
     let service = catalogue.services()[0].number.0;
-    let recorded = |outcome: Outcome, n| Recorded { service, start: 0, outcome: outcome.number(), n };
+    let recorded = |outcome: Outcome, n| Recorded { service, start: 0, log: 1, outcome: outcome.number(), n };
     let by_hour = |row: Recorded| Recorded { service: 0, start: HOUR, ..row };
     let rows = vec![
         recorded(Outcome::Accepted, 90),
@@ -80,6 +80,33 @@ fn a_settled_difference_is_in_every_total_in_the_list_and_in_the_alarm() {
     assert_eq!((listed.difference, listed.from_s, audit.findings_count), (3, i64::from(HOUR), 1));
     assert_eq!(alarm(&found, NOW, NOW), (3, 0));
     assert_eq!(alarm(&found, NOW - 10 * HOUR_MS, NOW), (0, 0), "a ledger that is behind is not a loss");
+}
+
+#[test]
+fn what_the_late_logs_added_is_counted_and_named() {
+    let catalogue = Catalogue::embedded();
+    let (service, mut found) = found(&catalogue);
+    let of =
+        |log: Log, outcome: Outcome, n| Recorded { service, start: 0, log: log as u8, outcome: outcome.number(), n };
+    found.recorded.push(of(Log::Backfill, Outcome::Accepted, 40));
+    found.recorded.push(of(Log::Backfill, Outcome::Duplicate, 5));
+    found.recorded.push(of(Log::Corrections, Outcome::Retracted, 3));
+    let t = audit(&catalogue, asked(), &found, context(), None).total;
+    assert_eq!((t.counted, t.backfilled, t.duplicate, t.retracted), (130, 40, 10, 3));
+}
+
+#[test]
+fn dead_letters_that_wait_are_those_of_foreign_records_only() {
+    let group = |outcome: Outcome, waiting| super::super::read::letters::GroupRow {
+        outcome: outcome.number(),
+        reason: String::new(),
+        n: 9,
+        waiting,
+        first_ms: 0,
+        last_ms: 0,
+    };
+    let letters = vec![group(Outcome::Undecodable, 2), group(Outcome::Misrouted, 3), group(Outcome::Unknown, 5)];
+    assert_eq!(foreign_letters(&Found { letters, ..Found::default() }), 5);
 }
 
 #[test]
