@@ -8,7 +8,7 @@ use runtime::clickhouse::{Error as StoreError, Store};
 use serde::{Deserialize, Serialize};
 
 /// The schema files, in order.
-const FILES: [(u16, &str, &str); 9] = [
+const FILES: [(u16, &str, &str); 10] = [
     (1, "001_cells.sql", include_str!("../schema/001_cells.sql")),
     (2, "002_books.sql", include_str!("../schema/002_books.sql")),
     (3, "003_figures.sql", include_str!("../schema/003_figures.sql")),
@@ -18,6 +18,7 @@ const FILES: [(u16, &str, &str); 9] = [
     (9, "009_late.sql", include_str!("../schema/009_late.sql")),
     (10, "010_late_times.sql", include_str!("../schema/010_late_times.sql")),
     (11, "011_letters.sql", include_str!("../schema/011_letters.sql")),
+    (12, "012_starts.sql", include_str!("../schema/012_starts.sql")),
 ];
 
 /// A schema file with a line that begins so is not for programs that do not have it; all others add only.
@@ -275,7 +276,10 @@ mod tests {
                     let open = open.replace("{database}", "").replace("{table}", "");
                     assert!(!open.contains('{'), "{name}: {statement}");
                     let is_change = ["CREATE ", "ALTER TABLE "].iter().any(|verb| statement.starts_with(verb));
-                    assert!(is_change, "{name}: {statement}");
+                    // Seals may go at any time: they are made again.
+                    let forgets_seals =
+                        statement.starts_with("TRUNCATE TABLE ") && statement.contains("unmerged_seals");
+                    assert!(is_change || forgets_seals, "{name}: {statement}");
                 }
             }
         }

@@ -1,14 +1,14 @@
 //! Counted by service and London date, over the last two years: what every page sums that looks further back than today.
 //!
-//! Invariant: read through the views, which merge versions and subtract corrections, and held, so that a page costs no
-//! read. A date on which nothing of a service was counted is missing, not 0. Today is not in it: that is live.
+//! Invariant: read through the view of day totals, which knows sealed days and merges the versions of all others, and held,
+//! so that a page costs no read. A date on which nothing of a service was counted is missing, not 0. Today is not in it:
+//! that is live.
 
 use std::collections::BTreeMap;
 
 use clickhouse::Row;
 use domain::source::ServiceNumber;
 use domain::time::Day;
-use domain::vocabulary::Channel;
 use runtime::clickhouse::{Error, Store};
 use serde::Deserialize;
 use views::figures::Counted;
@@ -155,34 +155,31 @@ impl Days {
     }
 }
 
+/// What is asked for all dates before today: of sealed days their rows, of the others their cells. `{figures}` stands for
+/// the database of views.
+#[must_use]
+pub fn sql(today: Day) -> String {
+    format!(
+        "SELECT toUInt16(d) AS day, service, [completed, completed_digital, started, completed_started, rated, rating_sum] \
+         AS sums FROM {{figures}}.day_total WHERE d >= toDate({}) AND d < toDate({}) ORDER BY service, d",
+        today.0 - DAYS_HELD,
+        today.0
+    )
+}
+
 /// Reads all dates before today.
 ///
 /// # Errors
 /// ClickHouse.
 pub async fn read(store: &Store, today: Day) -> Result<Days, Error> {
-    let digital: Vec<_> = Channel::ALL
-        .iter()
-        .filter(|channel| channel.is_digital())
-        .map(|channel| channel.number().to_string())
-        .collect();
-    let digital = digital.join(", ");
-    let sql = format!(
-        "SELECT toUInt16(d) AS day, service, [toInt64(sum(c)), toInt64(sumIf(c, channel IN ({digital}))), toInt64(sum(s)), \
-         toInt64(sumIf(c, s != 0)), toInt64(sum(r)), toInt64(sum(q))] AS sums \
-         FROM (SELECT d, service, channel, sum(completed) AS c, sum(started) AS s, \
-         sum(arraySum(mapValues(ratings))) AS r, \
-         sum(arraySum(arrayMap((k, n) -> k * n, mapKeys(ratings), mapValues(ratings)))) AS q \
-         FROM {{figures}}.day WHERE d >= toDate(?) AND d < toDate(?) GROUP BY d, service, channel) \
-         GROUP BY d, service ORDER BY service, d"
-    );
-    let query = store.query(&sql).bind(today.0 - DAYS_HELD).bind(today.0);
     let mut days = Days::before(today);
-    for row in store.rows::<DayRow>("reading the dates before", query).await? {
+    let take = |row: DayRow| {
         if let [completed, digital, started, completed_of_started, rated, rating_sum] = row.sums[..] {
             let sums = DaySums { completed, digital, started, completed_of_started, rated, rating_sum };
             days.put(ServiceNumber(row.service), Day(row.day.into()), sums);
         }
-    }
+    };
+    store.each("reading the dates before", store.query(&sql(today)), take).await?;
     Ok(days)
 }
 
