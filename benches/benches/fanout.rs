@@ -293,7 +293,9 @@ async fn serve_gateway() -> Result<(), Failure> {
         writing: gateway::writing::Writing::new(&config.writing).expect("an address"),
         limits: gateway::limits::Limits::new(config.limits.clone()),
         held: Held::default(),
-        kept: gateway::kept::Kept::default(),
+        assets: Held::lasting(Duration::MAX),
+        kept: gateway::kept::Kept::new(gateway::site::READ),
+        downloads: gateway::explore::Downloads::default(),
         auditor: gateway::audit::Auditor::new(Arc::clone(&stores), rules),
         govuk: gateway::govuk::Keeper::new(stores),
     };

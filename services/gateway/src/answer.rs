@@ -39,7 +39,7 @@ pub fn parsed<T>(parameters: Parameters, read: impl FnOnce(&mut Asked<'_>) -> T)
 }
 
 /// In what form an answer is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Form {
     /// For people.
     Page,

@@ -156,7 +156,7 @@ pub async fn csv(State(site): Shared, asked: Parameters, headers: HeaderMap) -> 
     let asked = parsed(asked, AuditAsked::read_table)?;
     let table = asked.table;
     let place = format!("/api/v1/audit.csv/{}", table.name());
-    kept(&site, &place, &headers, asked, |a| Rendered::new(CSV, views::audit::csv(a, table))).await
+    kept(&site, &place, &headers, asked, move |a| Rendered::new(CSV, views::audit::csv(a, table))).await
 }
 
 /// `/audit/receipt`
@@ -185,17 +185,18 @@ pub async fn hash_api(State(site): Shared, asked: Parameters, headers: HeaderMap
 
 /// The audit that is asked for, made by `render` and held for a moment.
 async fn kept(
-    site: &Site,
+    site: &Arc<Site>,
     place: &str,
     headers: &HeaderMap,
     asked: AuditAsked,
-    render: impl FnOnce(&Audit) -> Rendered,
+    render: impl FnOnce(&Audit) -> Rendered + Send + 'static,
 ) -> Answer {
     let asked = found(site, asked)?;
     let address = format!("{place}?{}", asked.address());
+    let of = Arc::clone(site);
     // Several reads at once make a large future.
-    let read = Box::pin(audit(site, asked));
-    let made = site.kept.get_or(&address, async { Ok(render(&read.await?)) }).await;
+    let read = Box::pin(async move { audit(&of, asked).await });
+    let made = site.kept.get_or(address, async move { Ok::<_, Error>(render(&read.await?)) }).await;
     Ok(made.map_err(away("the audit"))?.answer(headers, CACHE))
 }
 

@@ -3,17 +3,19 @@
 //! Invariant: a page, its JSON and its CSV are made by one function from one value. It never decides what a figure is.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Uri};
 use axum::routing::{MethodRouter, get};
-use domain::catalogue::Service;
+use domain::source::ServiceNumber;
 use views::ask::{self, Broken};
 use views::explorer::{self as pages, Asked};
 use views::figures::{BodyStated, ExplorerList};
 
 use crate::answer::{self, Answer, CACHE, Form, Parameters, Shared, parsed};
 use crate::explorer::{CountedLive, Explorer};
+use crate::kept::{Kept, Terms};
 use crate::problem::Problem;
 use crate::rendered::Rendered;
 use crate::site::Site;
@@ -155,35 +157,58 @@ fn body_csv(stated: &BodyStated) -> String {
 }
 
 /// Which of the values that were stated.
-#[derive(Clone, Copy)]
-enum Which<'a> {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Which {
     All,
     Revised,
-    Of(&'a Service),
+    Of(ServiceNumber),
 }
 
-fn values(site: &Site, parameters: Parameters, headers: &HeaderMap, which: Which<'_>) -> Answer {
-    // Large and rarely asked for: not held.
+impl Which {
+    fn render(self, site: &Site, form: Form) -> Result<Rendered, Problem> {
+        let values = site.explore(&Asked::default(), |explorer| match self {
+            Self::All => explorer.values(),
+            Self::Revised => explorer.revisions(),
+            Self::Of(service) => explorer.values_of(service),
+        })?;
+        Ok(form.render(&values, String::new, || values.csv()))
+    }
+}
+
+/// Downloads of everything that was stated, by the edition of the book that they are made from.
+#[derive(Debug)]
+pub struct Downloads(Kept<(u64, Which, Form), Rendered>);
+
+impl Default for Downloads {
+    /// Made anew once a minute for the instant of reading that is in them, and for every other book.
+    fn default() -> Self {
+        Self(Kept::new(Terms { fresh: Duration::from_secs(60), stale: Duration::from_secs(600), most: 16 }))
+    }
+}
+
+async fn download(site: &Arc<Site>, parameters: Parameters, headers: &HeaderMap, which: Which) -> Answer {
     let form = parsed(parameters, Form::read)?;
-    let values = site.explore(&Asked::default(), |explorer| match which {
-        Which::All => explorer.values(),
-        Which::Revised => explorer.revisions(),
-        Which::Of(service) => explorer.values_of(service),
-    })?;
-    Ok(form.render(&values, String::new, || values.csv()).answer(headers, CACHE))
+    let (key, of) = ((site.stated.reading().edition, which, form), Arc::clone(site));
+    // Long work: not on the threads that serve everybody.
+    let make = async move {
+        let made = tokio::task::spawn_blocking(move || which.render(&of, form).map(Rendered::zipped));
+        made.await.expect("making it does not panic")
+    };
+    Ok(site.downloads.0.get_or(key, make).await?.answer(headers, CACHE))
 }
 
 /// `/api/v1/explorer/values`
 pub async fn values_api(State(site): Shared, asked: Parameters, headers: HeaderMap) -> Answer {
-    values(&site, asked, &headers, Which::All)
+    download(&site, asked, &headers, Which::All).await
 }
 
 /// `/api/v1/explorer/revisions`
 pub async fn revisions_api(State(site): Shared, asked: Parameters, headers: HeaderMap) -> Answer {
-    values(&site, asked, &headers, Which::Revised)
+    download(&site, asked, &headers, Which::Revised).await
 }
 
 /// `/api/v1/services/{id}/stated`
 pub async fn service_api(State(site): Shared, Path(id): Path<String>, asked: Parameters, headers: HeaderMap) -> Answer {
-    values(&site, asked, &headers, Which::Of(answer::service(&site, &id)?))
+    let which = Which::Of(answer::service(&site, &id)?.number);
+    Ok(which.render(&site, parsed(asked, Form::read)?)?.answer(&headers, CACHE))
 }

@@ -12,7 +12,7 @@ mod tests;
 mod values;
 
 use domain::catalogue::{Catalogue, Origin, Owner, Parent, Service};
-use domain::statement::yearly::{ASKED, After, Coverage, Summed, Whose, Yearly, after, years};
+use domain::statement::yearly::{ASKED, After, Coverage, Summed, Whose, Yearly, after};
 use domain::statement::{Book, Metrics, Window};
 use domain::statement::{Length, MetricNumber};
 use views::ask::Broken;
@@ -37,7 +37,7 @@ pub struct Explorer<'a> {
     /// The twelve months asked for; `None` = the latest of each service.
     window: Option<Window>,
     /// Ascending.
-    years: Vec<Window>,
+    years: &'a [Window],
 }
 
 impl<'a> Explorer<'a> {
@@ -52,7 +52,7 @@ impl<'a> Explorer<'a> {
         asked: &'a Asked,
     ) -> Result<Self, Vec<Broken>> {
         let (book, window) = (&*reading.book, asked.window());
-        let years = years(book);
+        let years = book.years();
         if window.is_some_and(|window| !years.contains(&window)) {
             return Err(vec![Asked::unknown_month()]);
         }
@@ -161,7 +161,7 @@ impl<'a> Explorer<'a> {
     fn sums<'s>(&self, services: impl Iterator<Item = &'s Service>) -> StatedSums {
         let (mut sum, mut coverage, mut older) = (Summed::default(), Coverage::default(), 0);
         let newest = self.newest();
-        let windows = self.window.map_or_else(|| self.years.clone(), |window| vec![window]);
+        let windows = self.window.map_or_else(|| self.years.to_vec(), |window| vec![window]);
         for service in services {
             let year = self.year(service);
             older += u32::from(year.as_ref().is_some_and(|year| Some(year.window) < newest));
@@ -219,7 +219,7 @@ impl<'a> Explorer<'a> {
 
     /// Coverage of one metric over these services.
     fn coverage<'s>(&self, services: impl Iterator<Item = &'s Service>, metric: MetricNumber) -> Coverage {
-        let windows = self.window.map_or_else(|| self.years.clone(), |window| vec![window]);
+        let windows = self.window.map_or_else(|| self.years.to_vec(), |window| vec![window]);
         services.fold(Coverage::default(), |sum, service| {
             sum.and(Coverage::of(self.book, service.number, metric, &windows))
         })

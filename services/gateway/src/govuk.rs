@@ -7,12 +7,15 @@ pub mod compose;
 pub mod keeper;
 pub mod read;
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use domain::catalogue::{Catalogue, GOV_UK};
 use domain::source::ServiceNumber;
 use domain::time::{Day, HOUR_MS};
+use runtime::clickhouse::Error;
 use views::ask;
 use views::figures::govuk::{GovUk, PageDay, PageHistory, VisitorHour, kind_name};
 use views::govuk::Table;
@@ -92,16 +95,18 @@ pub async fn history_csv(State(site): Shared, asked: Parameters, headers: Header
 }
 
 async fn history(
-    site: &Site,
+    site: &Arc<Site>,
     asked: Parameters,
     place: &str,
     headers: &HeaderMap,
-    render: impl FnOnce(&PageHistory) -> Rendered,
+    render: impl FnOnce(&PageHistory) -> Rendered + Send + 'static,
 ) -> Answer {
     let path = parsed(asked, path_asked)?.unwrap_or_default();
     let known = site.auditor.pages.number(&path).and_then(|number| site.auditor.pages.page(number));
     let page = known.ok_or_else(|| Problem::invalid(vec![Broken::new("path", PATH_RULE)]))?;
-    let read = async {
+    let (key, page, of) = (format!("{place}?path={}", page.path), page.clone(), Arc::clone(site));
+    let read = async move {
+        let site = &*of;
         let store = site.govuk.stores().get().await?;
         let number = site_of(&site.world.catalogue);
         let context = site.context();
@@ -127,7 +132,7 @@ async fn history(
             }
         };
         let starts = (today.start_ms()..today.next().start_ms()).step_by(HOUR_MS as usize);
-        Ok(render(&PageHistory {
+        Ok::<_, Error>(render(&PageHistory {
             path: page.path.clone(),
             kind: kind_name(page.kind).to_owned(),
             page: page.number,
@@ -137,6 +142,6 @@ async fn history(
             context,
         }))
     };
-    let made = site.kept.get_or(&format!("{place}?path={}", page.path), read).await;
+    let made = site.kept.get_or(key, read).await;
     Ok(made.map_err(away("the history of a page"))?.answer(headers, CACHE))
 }

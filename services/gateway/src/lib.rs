@@ -168,7 +168,9 @@ fn assemble(config: &Config, metrics: &Metrics, health: &Health, shutdown: &Shut
         writing: Writing::new(&config.writing).context("writing.collector")?,
         limits: Limits::new(config.limits.clone()),
         held: Held::default(),
-        kept: Kept::default(),
+        assets: Held::lasting(Duration::MAX),
+        kept: Kept::new(site::READ),
+        downloads: explore::Downloads::default(),
         auditor: Auditor::new(Arc::clone(&stores), rules),
         govuk: Keeper::new(Arc::clone(&stores)),
     };

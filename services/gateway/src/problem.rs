@@ -84,6 +84,12 @@ impl Problem {
     }
 }
 
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
 impl From<Vec<Broken>> for Problem {
     fn from(errors: Vec<Broken>) -> Self {
         Self::invalid(errors)

@@ -59,6 +59,21 @@ impl Rendered {
         Self::new(JSON, serde_json::to_vec(value).expect("figures are plain values"))
     }
 
+    /// What is asked for for ever, compressed as far as it goes.
+    #[must_use]
+    pub fn lasting(kind: &'static str, body: impl Into<Bytes>) -> Self {
+        let made = Self::new(kind, body);
+        made.content.zipped.get_or_init(|| zip(&made.content.body, Compression::best()));
+        made
+    }
+
+    /// The same, compressed already.
+    #[must_use]
+    pub fn zipped(self) -> Self {
+        self.content.zipped();
+        self
+    }
+
     /// The answer to a request with these headers: the whole, compressed where that is accepted and worth it, or that
     /// nothing has changed.
     #[must_use]
@@ -84,13 +99,19 @@ impl Content {
         if !zip || self.body.len() < ZIPPED_MIN || self.kind.starts_with("font/") {
             return ([(header::CONTENT_TYPE, self.kind)], self.body.clone()).into_response();
         }
-        let zipped = self.zipped.get_or_init(|| {
-            let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-            encoder.write_all(&self.body).expect("a vector takes everything");
-            encoder.finish().expect("a vector takes everything").into()
-        });
-        ([(header::CONTENT_TYPE, self.kind), (header::CONTENT_ENCODING, "gzip")], zipped.clone()).into_response()
+        let headers = [(header::CONTENT_TYPE, self.kind), (header::CONTENT_ENCODING, "gzip")];
+        (headers, self.zipped().clone()).into_response()
     }
+
+    fn zipped(&self) -> &Bytes {
+        self.zipped.get_or_init(|| zip(&self.body, Compression::fast()))
+    }
+}
+
+fn zip(body: &[u8], level: Compression) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::new(), level);
+    encoder.write_all(body).expect("a vector takes everything");
+    encoder.finish().expect("a vector takes everything").into()
 }
 
 /// Whether an item of a list in a header is what is looked for.

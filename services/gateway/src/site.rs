@@ -3,6 +3,7 @@
 //! Invariant: a page and its API twin come from one value.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::catalogue::{Department, Service};
 use runtime::admin::Health;
@@ -13,18 +14,22 @@ use views::span::Span;
 
 use crate::audit::Auditor;
 use crate::compose::{self, Composer, Labels, RulesInForce};
+use crate::explore::Downloads;
 use crate::explorer::Explorer;
 use crate::govuk::Keeper;
 use crate::history::History;
-use crate::kept::Kept;
+use crate::kept::{Kept, Terms};
 use crate::limits::Limits;
 use crate::live::Door;
 use crate::metrics::Metrics;
 use crate::past::Pasts;
-use crate::rendered::Held;
+use crate::rendered::{Held, Rendered};
 use crate::stated::Stated;
 use crate::world::World;
 use crate::writing::Writing;
+
+/// How long answers that are read from the store are held, by address.
+pub const READ: Terms = Terms { fresh: Duration::from_secs(2), stale: Duration::from_secs(5), most: 64 };
 
 /// Everything that answers are made from.
 pub struct Site {
@@ -52,8 +57,12 @@ pub struct Site {
     pub limits: Limits,
     /// Answers that were just made.
     pub held: Held,
-    /// Answers that were read from the store.
-    pub kept: Kept,
+    /// Style, font and scripts.
+    pub assets: Held,
+    /// Answers that were read from the store, by address.
+    pub kept: Kept<String, Rendered>,
+    /// Everything that was stated, for download.
+    pub downloads: Downloads,
     /// The books of collectors and ledger.
     pub auditor: Auditor,
     /// What was counted of the pages of GOV.UK.

@@ -29,6 +29,8 @@ const RETRY_EVERY: Duration = Duration::from_secs(3);
 pub struct Reading {
     /// When it was last known to be complete (unix milliseconds); `None` = not yet, and then the book is empty.
     pub as_of_ms: Option<i64>,
+    /// Another book has another number.
+    pub edition: u64,
     /// Figures.
     pub book: Arc<Book>,
     /// Notes.
@@ -109,7 +111,9 @@ impl Stated {
 
     /// Puts a reading in the place of the one before.
     pub fn set(&self, reading: Reading) {
-        *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = reading;
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let edition = newest.edition + u64::from(!Arc::ptr_eq(&newest.book, &reading.book));
+        *newest = Reading { edition, ..reading };
     }
 
     /// The published figures of the repository, as the road would bring them.
@@ -135,6 +139,7 @@ impl Stated {
         }
         self.set(Reading {
             as_of_ms: Some(now_ms),
+            edition: 0,
             book: Arc::new(Book::new(statements)),
             annotations: Arc::default(),
         });

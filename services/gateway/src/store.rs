@@ -5,6 +5,10 @@
 use runtime::clickhouse::{Config, Error, Store};
 use tokio::sync::Mutex;
 
+/// Ends a question about few keys: conditions on columns of the key go before the merge of versions, which cannot change
+/// them.
+pub const BY_KEY_FIRST: &str = "SETTINGS optimize_move_to_prewhere_if_final = 1";
+
 /// Gives the store to whoever reads.
 pub struct Stores {
     config: Config,

@@ -111,6 +111,7 @@ pub struct Book {
     services: Vec<ServiceNumber>,
     sources: Vec<Arc<Source>>,
     latest: HashMap<(MetricNumber, Length), Window>,
+    years: Vec<Window>,
     statements: usize,
 }
 
@@ -147,6 +148,7 @@ impl Book {
             }
         }
         book.sources = sources.into_values().collect();
+        book.years = super::yearly::years(&book);
         book
     }
 
@@ -172,6 +174,12 @@ impl Book {
     #[must_use]
     pub fn services(&self) -> &[ServiceNumber] {
         &self.services
+    }
+
+    /// All twelve-month windows for which anybody has stated a volume, ascending.
+    #[must_use]
+    pub fn years(&self) -> &[Window] {
+        &self.years
     }
 
     /// The latest window of this length for which any service has provided this metric: who has nothing newer than this is

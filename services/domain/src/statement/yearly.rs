@@ -88,9 +88,8 @@ pub fn after(book: &Book, service: ServiceNumber, metric: MetricNumber) -> Optio
     Some(if newest.end().0 - latest.end().0 <= LATE_DAYS { After::Late } else { After::NotProvided })
 }
 
-/// All twelve-month windows for which anybody has stated a volume, ascending.
-#[must_use]
-pub fn years(book: &Book) -> Vec<Window> {
+/// What [`Book::years`] says.
+pub(super) fn years(book: &Book) -> Vec<Window> {
     let figures = book.services().iter().flat_map(|service| book.annual(*service, MetricNumber::VOLUME));
     let mut windows: Vec<Window> = figures.filter(|figure| figure.amount().is_some()).map(Figure::window).collect();
     windows.sort_unstable();

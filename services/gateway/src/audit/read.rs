@@ -180,11 +180,10 @@ pub struct Found {
     pub letters: Vec<letters::GroupRow>,
 }
 
-/// Reads an audit.
-///
-/// # Errors
-/// ClickHouse.
-pub async fn read(store: &Store, range: &Range) -> Result<Found, Error> {
+/// What is asked for an audit of all services or of some: the ledger by service and by hour, the collectors' books by
+/// service and by hour, where the two differ. `{figures}` stands for the database of views.
+#[must_use]
+pub fn sql(range: &Range) -> [String; 5] {
     let condition = range.condition();
     let recorded = |start: &str, service: &str| {
         format!(
@@ -202,14 +201,27 @@ pub async fn read(store: &Store, range: &Range) -> Result<Found, Error> {
         )
     };
     let (none, hour, service) = ("toUInt32(0)", "toUInt32(t)", "service");
-    let sql = [recorded(none, service), recorded(hour, "toUInt16(0)")];
-    let also = [accepted(none, service), accepted(hour, "toUInt16(0)")];
+    [
+        recorded(none, service),
+        recorded(hour, "toUInt16(0)"),
+        accepted(none, service),
+        accepted(hour, "toUInt16(0)"),
+        differing(&condition),
+    ]
+}
+
+/// Reads an audit.
+///
+/// # Errors
+/// ClickHouse.
+pub async fn read(store: &Store, range: &Range) -> Result<Found, Error> {
+    let sql = sql(range);
     let (recorded, recorded_by_hour, accepted, accepted_by_hour, differing, boots, letters) = tokio::try_join!(
         store.rows("reading the ledger by service", store.query(&sql[0])),
         store.rows("reading the ledger by hour", store.query(&sql[1])),
-        store.rows("reading the collectors' books by service", store.query(&also[0])),
-        store.rows("reading the collectors' books by hour", store.query(&also[1])),
-        differing(store, &condition),
+        store.rows("reading the collectors' books by service", store.query(&sql[2])),
+        store.rows("reading the collectors' books by hour", store.query(&sql[3])),
+        store.rows("comparing ledger and books", store.query(&sql[4])),
         boots(store),
         letters::groups(store, range, None),
     )?;
@@ -231,13 +243,13 @@ pub async fn read(store: &Store, range: &Range) -> Result<Found, Error> {
 }
 
 /// Services and hours in which ledger and books differ: few.
-async fn differing(store: &Store, condition: &str) -> Result<Vec<Differing>, Error> {
+fn differing(condition: &str) -> String {
     let foreign: Vec<_> = Outcome::ALL
         .iter()
         .filter(|outcome| outcome.is_foreign())
         .map(|outcome| outcome.number().to_string())
         .collect();
-    let sql = format!(
+    format!(
         "SELECT service, toUInt32(t) AS start, toUInt64(sum(r)) AS recorded, toUInt64(sum(a)) AS accepted, \
          toUInt64(sum(g)) AS given_up, toUInt64(sum(f)) AS foreign FROM ( \
          SELECT service, t, n AS r, toUInt64(0) AS a, toUInt64(0) AS g, if(outcome IN ({}), n, 0) AS f FROM \
@@ -246,8 +258,7 @@ async fn differing(store: &Store, condition: &str) -> Result<Vec<Differing>, Err
          UNION ALL SELECT service, t + INTERVAL 1 HOUR, toUInt64(0), toUInt64(0), given_up, toUInt64(0) FROM \
          {{figures}}.accepted_hour WHERE {condition} AND given_up > 0) GROUP BY service, t HAVING recorded != accepted ORDER BY start DESC, service LIMIT 20000",
         foreign.join(", ")
-    );
-    store.rows("comparing ledger and books", store.query(&sql)).await
+    )
 }
 
 /// Every run of a collector.

@@ -259,7 +259,7 @@ fn what_was_not_requested_is_said_and_not_expected() {
         say(1, MetricNumber::VOLUME, 2015, Value::NotRequested),
         say(2, MetricNumber::VOLUME, 2015, n(7)),
     ]);
-    stated.set(Reading { as_of_ms: Some(NOW), book: Arc::new(book), annotations: Arc::default() });
+    stated.set(Reading { as_of_ms: Some(NOW), book: Arc::new(book), ..Reading::default() });
     let setting = Setting { catalogue, stated };
     let asked = Asked::default();
     let service = setting.catalogue.service(ServiceNumber(1)).unwrap();

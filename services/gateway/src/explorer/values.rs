@@ -1,5 +1,6 @@
 //! Downloads: everything that was stated, everything that was revised.
 
+use domain::source::ServiceNumber;
 use domain::statement::{Figure, Length};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -57,8 +58,8 @@ impl Explorer<'_> {
 
     /// Every value about a service, those that were revised too.
     #[must_use]
-    pub fn values_of(&self, service: &domain::catalogue::Service) -> Values {
-        self.tell(self.of(service, true).collect())
+    pub fn values_of(&self, service: ServiceNumber) -> Values {
+        self.tell(self.catalogue.service(service).into_iter().flat_map(|service| self.of(service, true)).collect())
     }
 
     /// Every value of the figures that were revised.

@@ -12,6 +12,8 @@ use domain::visitors::{REGISTERS, Registers};
 use runtime::clickhouse::{Error, Store};
 use serde::Deserialize;
 
+use crate::store::BY_KEY_FIRST;
+
 #[derive(Debug, Row, Deserialize)]
 struct Merged {
     start: u32,
@@ -58,14 +60,27 @@ pub enum Grain {
 
 impl Grain {
     /// View, expression of the start, condition on it; bounds are unix seconds, or days.
-    const fn parts(self) -> (&'static str, &'static str, &'static str) {
-        let seconds = "t >= toDateTime(?, 'UTC') AND t < toDateTime(?, 'UTC')";
+    fn parts(self, range: &Range<i64>) -> (&'static str, &'static str, String) {
+        let (from, to) = (range.start, range.end);
+        let seconds = || format!("t >= toDateTime({from}, 'UTC') AND t < toDateTime({to}, 'UTC')");
         match self {
-            Self::FiveMinutes => ("page_minute", "toUInt32(intDiv(toUInt32(t), 300) * 300)", seconds),
-            Self::Hour => ("page_hour", "toUInt32(t)", seconds),
-            Self::Day => ("page_day", "toUInt32(toUInt16(d))", "d >= toDate(?) AND d < toDate(?)"),
+            Self::FiveMinutes => ("page_minute", "toUInt32(intDiv(toUInt32(t), 300) * 300)", seconds()),
+            Self::Hour => ("page_hour", "toUInt32(t)", seconds()),
+            Self::Day => ("page_day", "toUInt32(toUInt16(d))", format!("d >= toDate({from}) AND d < toDate({to})")),
         }
     }
+}
+
+/// What is asked for the views and visitors of a page, span by span. `{figures}` stands for the database of views.
+#[must_use]
+pub fn sql(site: ServiceNumber, page: u32, grain: Grain, range: &Range<i64>) -> String {
+    let (view, start, within) = grain.parts(range);
+    format!(
+        "SELECT start, shown AS views, mapKeys(merged) AS places, mapValues(merged) AS ranks FROM (SELECT {start} AS start, \
+         toInt64(sum(views)) AS shown, maxMap(registers) AS merged FROM {{figures}}.{view} WHERE {within} AND service = {} \
+         AND page = {page} GROUP BY start) ORDER BY start {BY_KEY_FIRST}",
+        site.0
+    )
 }
 
 /// Views and visitors of a page, span by span.
@@ -79,13 +94,7 @@ pub async fn seen(
     grain: Grain,
     range: Range<i64>,
 ) -> Result<Vec<Seen>, Error> {
-    let (view, start, within) = grain.parts();
-    let sql = format!(
-        "SELECT start, shown AS views, mapKeys(merged) AS places, mapValues(merged) AS ranks FROM (SELECT {start} AS start, \
-         toInt64(sum(views)) AS shown, maxMap(registers) AS merged FROM {{figures}}.{view} WHERE {within} AND service = ? \
-         AND page = ? GROUP BY start) ORDER BY start"
-    );
-    let query = store.query(&sql).bind(range.start).bind(range.end).bind(site.0).bind(page);
+    let query = store.query(&sql(site, page, grain, &range));
     let rows = store.rows::<Merged>("reading visitors", query).await?;
     let seen = rows.into_iter().map(|row| {
         let mut visitors = Registers::default();
