@@ -36,7 +36,7 @@ const ABOUT: &str = "Live and stated performance of government services: what th
     as they change: the WebSocket `/live`.";
 
 /// What a parameter is for, and a value that is good.
-const MEANINGS: [(&str, &str, &str); 30] = [
+const MEANINGS: [(&str, &str, &str); 31] = [
     ("add", "Text by which one more service is looked for.", "passport"),
     ("after", "Rows after that one: `next` of the answer before.", ""),
     ("against", "What the small charts stand against.", "week"),
@@ -55,6 +55,7 @@ const MEANINGS: [(&str, &str, &str); 30] = [
         "0b9f52fc734d3e6eac027b4cd29740a1",
     ),
     ("limit", "Rows at most.", "10"),
+    ("skip", "Rows of a page before its first; answers for programs have all rows.", "0"),
     ("metric", "What is compared.", "transactions"),
     ("order", "Which way rows are ordered; those without a figure stand last both ways.", "ascending"),
     ("outcome", "Only records with this outcome.", "undecodable"),

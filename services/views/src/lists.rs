@@ -1,6 +1,6 @@
 //! `/departments/{id}`: which services a department has, live; and how a service is found by words.
 //!
-//! Invariant: a service without a figure is not hidden: it stands last and says so. It never sorts.
+//! Invariant: a service without a figure stands last and says so; what finds no room is a link away. It never sorts.
 
 use maud::{Markup, PreEscaped, html};
 
@@ -10,6 +10,9 @@ use crate::layout::{Frame, REFRESH_S, page as frame};
 use crate::parts::{Figure, against_usual, fig, foot, usual_range};
 use crate::rows::{Columns, minutes_table, services_table};
 use crate::{clock, format};
+
+/// Rows of the live table; the list of services has all.
+const LIVE_ROWS: usize = 25;
 
 /// Whether a service is found by a text: every word of it stands in one of its names, whatever the case.
 #[must_use]
@@ -44,7 +47,10 @@ pub fn department_page(d: &DepartmentPage) -> String {
             header { h2 { "Its services, live" } p.sub { "Most transactions today first; those without a figure last." } }
             div.scrollx data-island="services" {
                 @if d.services.is_empty() { p { "This department has no service in the catalogue." } }
-                @else { (services_table(&d.services, &d.context, Columns::Department)) }
+                @else { (services_table(&d.services[..d.services.len().min(LIVE_ROWS)], &d.context, Columns::Department)) }
+            }
+            @if d.services.len() > LIVE_ROWS {
+                p.more { (LIVE_ROWS) " of " (format::count(d.services.len() as u64, "service")) ". " a href=(format!("/services?department={}", d.department.id)) { "All its services" } }
             }
             (foot(None, &format!("/api/v1/departments/{}", d.department.id), &format!("/api/v1/services?department={}&format=csv", d.department.id), &html! { b { "Counted" } ", today provisional. Order and state as of " span data-part="island-age" { (clock::hm(d.context.edge_ms())) } }))
         }

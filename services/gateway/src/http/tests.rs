@@ -5,5 +5,6 @@ mod described;
 mod hostile;
 mod refused;
 mod server;
+mod sizes;
 mod sockets;
 mod stated;

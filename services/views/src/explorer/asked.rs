@@ -100,14 +100,18 @@ pub struct Asked {
     pub rest: usize,
     /// How many of the largest departments a treemap leaves out.
     pub without: usize,
-    /// Rows that a page shows of its table of services; downloads have all.
+    /// Rows before the first that a page shows of its table of services; downloads have all.
+    pub skip: usize,
+    /// Rows that a page shows.
     pub limit: usize,
 }
 
 /// Rows of a page, unless asked otherwise.
 const ROWS: usize = 100;
-/// Rows of a page at most.
-pub(super) const ROWS_MAX: usize = 2_000;
+/// Rows of a page at most: its first view stays below 100 KB.
+const ROWS_MAX: usize = 100;
+/// There are no more rows than that.
+const SKIP_MAX: usize = 10_000;
 
 impl Default for Asked {
     fn default() -> Self {
@@ -121,6 +125,7 @@ impl Default for Asked {
             department: None,
             rest: 0,
             without: 0,
+            skip: 0,
             limit: ROWS,
         }
     }
@@ -146,8 +151,9 @@ impl Asked {
         let department = asked.slug("department");
         let rest = asked.number("rest", 0..=50, 0);
         let without = asked.number("without", 0..=50, 0);
+        let skip = asked.number("skip", 0..=SKIP_MAX, 0);
         let limit = asked.number("limit", 1..=ROWS_MAX, ROWS);
-        Self { q, by, owners, to, sort, order, department, rest, without, limit }
+        Self { q, by, owners, to, sort, order, department, rest, without, skip, limit }
     }
 
     /// The twelve months asked for.
@@ -162,10 +168,10 @@ impl Asked {
         Broken::new("to", MONTH_RULE.to_owned() + ", for which anything was stated")
     }
 
-    /// With something changed.
+    /// With something changed, from its first row on unless the change says otherwise.
     #[must_use]
     pub fn but(&self, change: impl FnOnce(&mut Self)) -> Self {
-        let mut other = self.clone();
+        let mut other = Self { skip: 0, ..self.clone() };
         change(&mut other);
         other
     }
@@ -180,7 +186,7 @@ impl Asked {
     #[must_use]
     pub fn address_with(&self, path: &str, more: &[(&str, &str)]) -> String {
         let usual = if self.q.is_empty() { Column::Volume } else { Column::Match };
-        let (rest, without, limit) = (self.rest.to_string(), self.without.to_string(), self.limit.to_string());
+        let [rest, without, skip, limit] = [self.rest, self.without, self.skip, self.limit].map(|n| n.to_string());
         let shown = |shown: bool, text: &'static str| if shown { text } else { "" };
         let mut pairs = vec![
             ("q", self.q.as_str()),
@@ -192,6 +198,7 @@ impl Asked {
             ("department", self.department.as_deref().unwrap_or_default()),
             ("rest", if self.rest > 0 { &rest } else { "" }),
             ("without", if self.without > 0 { &without } else { "" }),
+            ("skip", if self.skip > 0 { &skip } else { "" }),
             ("limit", if self.limit == ROWS { "" } else { &limit }),
         ];
         pairs.extend_from_slice(more);
@@ -231,6 +238,7 @@ mod tests {
                         department: Some("dft".into()),
                         rest: 2,
                         without: 1,
+                        skip: 14,
                         limit: 7,
                     };
                     let address = asked.address("/x");

@@ -6,7 +6,6 @@
 
 use maud::{Markup, html};
 
-use super::asked::ROWS_MAX;
 use super::order::{share, take_up};
 use super::{Asked, Column, HIGH_VOLUME, List, Owners, Query};
 use crate::figures::{ExplorerDepartment, ExplorerList, ExplorerService, Period, StatedSums};
@@ -288,12 +287,26 @@ pub(super) fn services_table(rows: &[ExplorerService], asked: &Asked, path: &str
                 (head(asked, path, Column::CostPerTransaction, "n", "Cost per transaction", 1))
                 (head(asked, path, Column::TotalCost, "n", "Total cost a year", 1))
             } }
-            tbody { @for row in rows.iter().take(asked.limit) { tr { (service_cells(row, &query, show)) } } }
+            tbody { @for row in rows.iter().skip(asked.skip).take(asked.limit) { tr { (service_cells(row, &query, show)) } } }
         } }
-        @if rows.len() > asked.limit {
-            p.more { (format::exact(asked.limit as u64)) " of " (format::count(rows.len() as u64, "service")) " shown. " a href=(asked.but(|a| a.limit = ROWS_MAX).address(path)) { "All " (format::exact(rows.len() as u64)) " on one page" } }
-        }
+        (pages(asked, path, rows.len(), if show.department { "" } else { "#stated-services" }))
         @if show.high { p.tiny { "Cost per transaction is not a measure of efficiency across services: services differ in what a transaction is." } }
+    }
+}
+
+/// Which of all rows are shown, and the way to the others; nothing where all are.
+fn pages(asked: &Asked, path: &str, all: usize, anchor: &str) -> Markup {
+    let (before, after) = (asked.skip.saturating_sub(asked.limit), asked.skip + asked.limit);
+    let at = |skip: usize| asked.but(|a| a.skip = skip).address(path) + anchor;
+    html! {
+        @if asked.skip > 0 || after < all {
+            nav.more aria-label="Further services" {
+                @if asked.skip < all { (format::exact(asked.skip as u64 + 1)) " to " (format::exact(after.min(all) as u64)) " of " }
+                (format::count(all as u64, "service")) ". "
+                @if asked.skip > 0 { a rel="prev" href=(at(before)) { "Previous" } " " }
+                @if after < all { a rel="next" href=(at(after)) { "Next" } }
+            }
+        }
     }
 }
 
