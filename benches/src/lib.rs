@@ -9,6 +9,8 @@ pub mod cpu;
 pub mod figures;
 pub mod memory;
 pub mod mix;
+pub mod readers;
 pub mod rig;
 pub mod senders;
 pub mod truth;
+pub mod year;

@@ -1,5 +1,6 @@
 //! The platform on real servers of the bench's own, on free ports, with all data in a folder that goes at the end.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -81,12 +82,33 @@ impl Rig {
         (kafka, self.servers.clickhouse().pid().expect("ClickHouse runs"))
     }
 
+    /// ClickHouse's address.
+    ///
+    /// # Panics
+    /// When it is no address of this machine.
+    pub fn clickhouse(&mut self) -> SocketAddr {
+        let url = self.servers.clickhouse().url().to_owned();
+        url.trim_start_matches("http://").parse().unwrap_or_else(|_| panic!("no address: {url}"))
+    }
+
+    /// The headers of who may ask it.
+    pub fn login(&mut self) -> Vec<(&'static str, String)> {
+        let store = self.servers.clickhouse();
+        vec![("x-clickhouse-user", store.user().to_owned()), ("x-clickhouse-key", store.password().to_owned())]
+    }
+
+    /// Names of the databases: tables, views.
+    #[must_use]
+    pub fn names(&self) -> [String; 2] {
+        ["cells", "figures"].map(|kind| format!("{}_{kind}", self.name))
+    }
+
     /// What a ClickHouse statement prints; `{cells}` and `{figures}` stand for the databases.
     ///
     /// # Panics
     /// When it is refused.
     pub fn sql(&mut self, sql: &str) -> String {
-        let [cells, figures] = ["cells", "figures"].map(|kind| format!("{}_{kind}", self.name));
+        let [cells, figures] = self.names();
         let sql = sql.replace("{cells}", &cells).replace("{figures}", &figures);
         let answer = self.servers.clickhouse().query(&sql);
         answer.unwrap_or_else(|error| panic!("{error}\n{sql}")).trim().to_owned()
@@ -215,7 +237,9 @@ impl Rig {
 fn departments() -> String {
     let entry = |lane: &simulator::tokens::Lane| {
         let sum = dev::fetch::sha256_hex(lane.token.as_bytes());
-        format!("[[department]]\nid = \"{}\"\ntoken_sha256 = [\"{sum}\"]\n", lane.id)
+        // The publisher of the figures of all departments.
+        let for_all = if lane.id == "co" { "publishes_for_all = true\n" } else { "" };
+        format!("[[department]]\nid = \"{}\"\ntoken_sha256 = [\"{sum}\"]\n{for_all}", lane.id)
     };
     lanes(&Catalogue::embedded()).iter().map(entry).collect()
 }

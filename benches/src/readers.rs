@@ -1,0 +1,137 @@
+//! Readers: so many keep-alive connections, each asking for the next thing as soon as it has the one before.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use http_body_util::{BodyExt as _, Full};
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::header::{ACCEPT_ENCODING, HOST};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use crate::figures::percentile;
+
+/// What is asked for at once: an address, or a database's answers to some questions, one after the other.
+#[derive(Debug, Clone, Default)]
+pub struct Question {
+    /// To which kind of question it belongs.
+    pub kind: usize,
+    /// Path and query.
+    pub path: String,
+    /// What is posted there, if anything is.
+    pub posts: Vec<String>,
+}
+
+/// What came of one kind of question.
+#[derive(Debug, Clone, Default)]
+pub struct Waits {
+    /// From the question to the last byte, milliseconds.
+    pub ms: Vec<f64>,
+    /// Bytes of the largest answer as it was sent.
+    pub bytes_max: usize,
+}
+
+impl Waits {
+    /// The time in which this share of the answers had come, milliseconds.
+    #[must_use]
+    pub fn at(&self, q: f64) -> f64 {
+        if self.ms.is_empty() { f64::NAN } else { percentile(&self.ms, q) }
+    }
+}
+
+/// Where readers ask, and how many.
+#[derive(Debug, Clone)]
+pub struct Readers {
+    /// The server.
+    pub server: SocketAddr,
+    /// Headers of every question.
+    pub headers: Vec<(&'static str, String)>,
+    /// How many there are.
+    pub count: usize,
+}
+
+impl Readers {
+    /// They ask until the time is over: `question(n)` is the n-th of all, whoever asks it. Returns what came of each kind.
+    ///
+    /// # Panics
+    /// When an answer is no success: a refusal is nobody's figure.
+    pub async fn ask(
+        &self,
+        time: Duration,
+        kinds: usize,
+        question: impl Fn(usize) -> Question + Send + Sync + 'static,
+    ) -> Vec<Waits> {
+        let (question, next, began) = (Arc::new(question), Arc::new(AtomicUsize::new(0)), Instant::now());
+        let reader = |_| {
+            let (question, next, readers) = (Arc::clone(&question), Arc::clone(&next), self.clone());
+            tokio::spawn(async move {
+                let mut connection = connect(readers.server).await;
+                let mut waits = vec![Waits::default(); kinds];
+                while began.elapsed() < time {
+                    let asked = question(next.fetch_add(1, Ordering::Relaxed));
+                    let at = Instant::now();
+                    let bytes = readers.one(&mut connection, &asked).await;
+                    let of = &mut waits[asked.kind];
+                    of.ms.push(at.elapsed().as_secs_f64() * 1e3);
+                    of.bytes_max = of.bytes_max.max(bytes);
+                }
+                waits
+            })
+        };
+        let mut sum = vec![Waits::default(); kinds];
+        for of_reader in join_all((0..self.count).map(reader)).await {
+            for (of, more) in sum.iter_mut().zip(of_reader.expect("a reader does not panic")) {
+                of.ms.extend(more.ms);
+                of.bytes_max = of.bytes_max.max(more.bytes_max);
+            }
+        }
+        sum
+    }
+
+    /// The bytes of one answer as it is sent.
+    ///
+    /// # Panics
+    /// When it is no success.
+    pub async fn bytes(&self, path: &str) -> usize {
+        self.send(&mut connect(self.server).await, "GET", path, "").await
+    }
+
+    /// The bytes of the answers as they were sent.
+    async fn one(&self, connection: &mut SendRequest<Full<Bytes>>, asked: &Question) -> usize {
+        if asked.posts.is_empty() {
+            return self.send(connection, "GET", &asked.path, "").await;
+        }
+        let mut bytes = 0;
+        for post in &asked.posts {
+            bytes += self.send(connection, "POST", &asked.path, post).await;
+        }
+        bytes
+    }
+
+    async fn send(&self, connection: &mut SendRequest<Full<Bytes>>, method: &str, path: &str, body: &str) -> usize {
+        let mut request = Request::builder().method(method).uri(path).header(HOST, "bench");
+        for (name, value) in &self.headers {
+            request = request.header(*name, value);
+        }
+        let request = request.header(ACCEPT_ENCODING, "gzip").body(Full::from(body.to_owned())).expect("a request");
+        connection.ready().await.expect("the connection is kept");
+        let answer = connection.send_request(request).await.unwrap_or_else(|error| panic!("{path}: {error}"));
+        let status = answer.status();
+        let body = answer.into_body().collect().await.unwrap_or_else(|error| panic!("{path}: {error}")).to_bytes();
+        assert!(status.is_success(), "{path} {status}: {}", String::from_utf8_lossy(&body[..body.len().min(500)]));
+        body.len()
+    }
+}
+
+async fn connect(server: SocketAddr) -> SendRequest<Full<Bytes>> {
+    let stream = TcpStream::connect(server).await.expect("the server accepts connections");
+    stream.set_nodelay(true).expect("no delay");
+    let (sender, connection) = handshake(TokioIo::new(stream)).await.expect("a connection");
+    tokio::spawn(connection);
+    sender
+}
