@@ -116,7 +116,9 @@ impl Days {
     /// Over the dates from the first to the last; nothing on any of them is nothing.
     #[must_use]
     pub fn over(&self, service: ServiceNumber, first: Day, last: Day) -> Option<DaySums> {
-        let known = (first.0..=last.0).filter_map(|day| self.on(service, Day(day)));
+        let line = self.lines.get(&service)?;
+        let place = |day: i32| usize::try_from(day - line.first).unwrap_or(0).min(line.days.len());
+        let known = line.days.get(place(first.0)..place(last.0 + 1))?.iter().flatten().copied();
         known.reduce(|mut sum, day| {
             sum.add(&day);
             sum
