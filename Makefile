@@ -3,7 +3,7 @@
 CARGO ?= cargo
 BIN := $(or $(CARGO_TARGET_DIR),target)/release
 
-.PHONY: run cluster drill test fire bench check clean-data build needs
+.PHONY: run cluster drill test fire simulate bench check clean-data build needs
 
 # The whole stack on this machine, until Ctrl-C. `exec`: when make is killed, `dev` notices.
 run: build
@@ -21,6 +21,12 @@ test: build
 # The fault rig: 200 schedules of faults, about an hour. FIRE_SCHEDULES=n more or fewer, FIRE_SEED=n one alone.
 fire: build
 	FIRE_SCHEDULES=$${FIRE_SCHEDULES:-200} $(CARGO) test --locked --release --package tests --test fire
+
+# A million seeded schedules of faults against the counting code, in memory, with progress. SIMULATE_SCHEDULES=n more or
+# fewer, SIMULATE_FROM=n from this seed on, SIMULATE_SEED=n one alone. Ends with an error and the seeds if any is wrong.
+simulate: needs
+	SIMULATE_SCHEDULES=$${SIMULATE_SCHEDULES:-1000000} $(CARGO) test --locked --release --workspace --test simulation -- \
+		--nocapture the_truth_everywhere
 
 # Backup under traffic, restore into an empty store, the rest from Kafka, and a comparison of everything.
 drill: build

@@ -340,7 +340,8 @@ pub async fn check_rules(store: &Store, epoch: u16, rules: &Rules) -> Result<(),
 /// [`Error::OtherRules`]
 pub fn compare_rules(source: Source, book: &Book, rules: &Rules) -> Result<(), Error> {
     let told = |rules: &Rules| serde_json::to_string(rules).unwrap_or_default();
-    match book.at(0) {
+    // The last set: what is before it was decided by other ones.
+    match book.at(u64::MAX) {
         Ok((written, _)) if written == rules => Ok(()),
         Ok((written, _)) => Err(Error::OtherRules(source, told(written), told(rules))),
         Err(unknown) => Err(Error::OtherRules(source, unknown.to_string(), told(rules))),

@@ -32,11 +32,11 @@ pub struct Ends {
 
 /// How far back the live topic is needed, and how old the figures of the store are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Reach {
-    /// Packs from this instant on are needed, by the broker's clock.
-    from_ms: i64,
-    /// The store's figures reach up to here.
-    edge_ms: i64,
+pub struct Reach {
+    /// Packs from this instant on are needed, by the broker's clock, unix milliseconds.
+    pub from_ms: i64,
+    /// The store's figures reach up to here, unix milliseconds.
+    pub edge_ms: i64,
 }
 
 /// Folds the store's cells of all windows; returns the instant from which packs of the live topic are needed.
@@ -89,7 +89,10 @@ fn current(rows: Vec<LedgerRow>) -> BTreeMap<Source, LedgerRow> {
     known.into_iter().filter(|(source, _)| newest.contains(&(source.log, source.epoch))).collect()
 }
 
-fn reach(ledger: &BTreeMap<Source, LedgerRow>, ends: &Ends, skew_ms: i64) -> Reach {
+/// How far back the live topic is needed, by what the store and the logs say of each source and by how much clocks may
+/// differ.
+#[must_use]
+pub fn reach(ledger: &BTreeMap<Source, LedgerRow>, ends: &Ends, skew_ms: i64) -> Reach {
     let now_ms = ends.asked_at_ms;
     let settled = |source: &Source, row: &LedgerRow| {
         ends.ends.get(&(source.log, source.partition)).is_some_and(|end| row.applied_end >= *end)

@@ -10,6 +10,7 @@ use domain::source::{ServiceNumber, partition_of};
 use domain::time::Period;
 
 use crate::log::{SOURCE, rules};
+use crate::screen::Screen;
 use crate::world::World;
 
 /// The outcome of every record.
@@ -79,8 +80,8 @@ fn cells(log: &[Record], outcomes: &[Outcome]) -> BTreeMap<CellKey, Measures> {
     cells
 }
 
-/// Compares everything that is stored and published with the truth.
-pub(crate) fn check(world: &World, seed: u64) {
+/// Compares everything that is stored, published and shown with the truth.
+pub(crate) fn check(world: &World, screen: &Screen, seed: u64) {
     let outcomes = outcomes(&world.log);
     let truth = cells(&world.log, &outcomes);
     let raw: Vec<_> = world.store.raw.values().copied().collect();
@@ -94,6 +95,7 @@ pub(crate) fn check(world: &World, seed: u64) {
     compare("stored", &world.store.cells, &truth, seed);
     let public = truth.into_iter().filter(|(key, _)| !matches!(key.slice, Slice::Ledger { .. })).collect();
     compare("live", &world.live, &public, seed);
+    screen.check(&public, seed);
 }
 
 fn compare(name: &str, found: &BTreeMap<CellKey, Cell>, truth: &BTreeMap<CellKey, Measures>, seed: u64) {

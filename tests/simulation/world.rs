@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use aggregator::counter::{Cell, Ledger, Record, Resident};
 use aggregator::ids::Run;
-use domain::cell::{CellKey, Measures, slices_of};
+use domain::cell::{CellKey, Measures, Slice, slices_of};
 use domain::outcome::Outcome;
 use domain::time::Period;
 use rand::Rng as _;
@@ -32,14 +32,18 @@ pub(crate) struct World {
     pub(crate) live: BTreeMap<CellKey, Cell>,
     /// Files of ids that a mistake leaves behind.
     pub(crate) runs: Vec<Run>,
+    /// The live topic: packs with the broker's clock.
+    pub(crate) topic: Vec<(i64, Vec<Cell>)>,
+    /// The clock of the broker: no record was read that it took later.
+    pub(crate) now_ms: i64,
     backup: Store,
 }
 
 impl World {
     /// A log that nobody has read.
     pub(crate) fn new(log: Vec<Record>) -> Self {
-        let (live, runs) = (BTreeMap::new(), Vec::new());
-        Self { log, store: Store::default(), live, runs, backup: Store::default() }
+        let (store, backup, runs) = (Store::default(), Store::default(), Vec::new());
+        Self { log, store, live: BTreeMap::new(), runs, topic: Vec::new(), now_ms: i64::MIN, backup }
     }
 
     /// The books as stored.
@@ -77,17 +81,21 @@ impl World {
         stored.appended_at_ms = stored.appended_at_ms.max(ledger.appended_at_ms);
     }
 
-    /// A pack reaches the gateways: the larger version wins, registers always merge.
+    /// A pack reaches the gateways: the larger version wins, registers always merge. It never holds cells of the ledger.
     pub(crate) fn publish(&mut self, cells: &[Cell]) {
-        for cell in cells {
+        let cells: Vec<_> =
+            cells.iter().filter(|cell| !matches!(cell.key.slice, Slice::Ledger { .. })).cloned().collect();
+        for cell in &cells {
             merge(&mut self.live, cell);
         }
+        self.topic.push((self.now_ms, cells));
     }
 
     /// The gateways are told of a record as if it were accepted.
     pub(crate) fn publish_undecided(&mut self, offset: u64) {
         let Some(record) = self.log.get(offset as usize) else { return };
-        let Some((event, _)) = &record.content else { return };
+        let Some((event, _)) = record.content.clone() else { return };
+        let event = &event;
         for period in Period::ALL {
             for slice in slices_of(event) {
                 let index = period.index_at(event.occurred_at_ms);
@@ -95,7 +103,7 @@ impl World {
                 let known = self.live.get(&key).filter(|cell| cell.applied_offset < offset);
                 let mut measures = known.map_or_else(|| Measures::empty(slice), |cell| cell.measures.clone());
                 measures.count(event);
-                merge(&mut self.live, &Cell { key, measures, applied_offset: offset });
+                self.publish(&[Cell { key, measures, applied_offset: offset }]);
             }
         }
     }
@@ -109,6 +117,27 @@ impl World {
     pub(crate) fn restore(&mut self, rng: &mut StdRng) {
         if rng.random_bool(0.5) {
             self.store = self.backup.clone();
+        }
+    }
+
+    /// Rows of one table are lost: some of them, a range, or all.
+    pub(crate) fn lose(&mut self, rng: &mut StdRng) {
+        let share = [0.05, 0.3, 1.0][rng.random_range(0..3)];
+        match rng.random_range(0..6) {
+            0 => self.store.raw.retain(|_, _| !rng.random_bool(share)),
+            1 => {
+                let from = rng.random_range(0..self.log.len() as u64);
+                let lost = from..from + rng.random_range(1..40);
+                self.store.raw.retain(|offset, _| !lost.contains(offset));
+            }
+            2 => {
+                let period = Period::ALL[rng.random_range(0..3)];
+                self.store.cells.retain(|key, _| key.period != period || !rng.random_bool(share));
+            }
+            3 => self.store.cells.retain(|_, _| !rng.random_bool(share)),
+            // Every row of the books says how far they reach.
+            4 => self.store.ledger = Ledger::default(),
+            _ => self.store.ledger.records.iter_mut().filter(|_| rng.random_bool(share)).for_each(|n| *n = 0),
         }
     }
 }

@@ -12,6 +12,8 @@ use rand::{Rng as _, SeedableRng as _};
 use worker::{Fault, Worker};
 use world::World;
 
+use crate::seeds;
+
 /// Schedules in the suite.
 const SCHEDULES: u64 = 4_000;
 /// Within so many schedules each deliberate mistake must be caught.
@@ -23,26 +25,20 @@ const TURNS_MAX: u32 = 200_000;
 
 #[test]
 fn late_logs_end_with_the_truth_everywhere() {
-    if let Ok(seed) = std::env::var("SIMULATION_LATE_SEED") {
-        run(seed.parse().expect("SIMULATION_LATE_SEED is a number"), Fault::None);
+    if let Ok(seed) = std::env::var("SIMULATE_LATE_SEED") {
+        run(seed.parse().expect("SIMULATE_LATE_SEED is a number"), Fault::None);
         return;
     }
-    let schedules = std::env::var("SIMULATION_LATE_SCHEDULES").map_or(SCHEDULES, |n| n.parse().expect("a number"));
-    let is_wrong = |seed: &u64| std::panic::catch_unwind(|| run(*seed, Fault::None)).is_err();
-    let wrong: Vec<_> = PINNED.into_iter().chain(0..schedules).filter(is_wrong).collect();
+    for seed in PINNED {
+        run(seed, Fault::None);
+    }
+    let wrong = seeds::wrong("late logs", seeds::asked(SCHEDULES), |seed| run(seed, Fault::None));
     assert!(wrong.is_empty(), "wrong schedules, to be pinned: {wrong:?}");
 }
 
 #[test]
 fn every_mistake_of_a_late_log_is_caught() {
-    let quiet = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
-    let caught = |fault| (0..MISTAKE_SCHEDULES).find(|seed| std::panic::catch_unwind(|| run(*seed, fault)).is_err());
-    let seeds: Vec<_> = Fault::ALL.into_iter().map(|fault| (fault, caught(fault))).collect();
-    std::panic::set_hook(quiet);
-    println!("each mistake with the first seed that catches it: {seeds:?}");
-    let missed: Vec<_> = seeds.iter().filter(|(_, seed)| seed.is_none()).collect();
-    assert!(missed.is_empty(), "not caught: {missed:?}");
+    seeds::catch_each(&Fault::ALL, MISTAKE_SCHEDULES, run);
 }
 
 /// Runs one schedule and checks its end.

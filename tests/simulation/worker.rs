@@ -5,13 +5,14 @@ use std::collections::VecDeque;
 
 use aggregator::counter::{Cell, Counter, Ledger, Resident, Resume, Step};
 use aggregator::ids::{Folder, Ids, Seen, Spill};
+use aggregator::repair::{Finding, judge};
 use domain::cell::CellKey;
 use domain::outcome::Outcome;
 use rand::Rng as _;
 use rand::rngs::StdRng;
 
-use crate::log;
 use crate::world::World;
+use crate::{log, mending};
 
 /// One effect of a flush.
 enum Effect {
@@ -29,6 +30,8 @@ enum State {
     KnowsLedger(Ledger, u64),
     KnowsCells(Ledger, u64, Vec<Cell>),
     Counting(Box<Counter>),
+    /// Cells that were added up from raw are on their way into the store.
+    Repairing,
 }
 
 /// A mistake that an aggregator could make; the checker must catch each.
@@ -64,11 +67,17 @@ pub(crate) enum Fault {
     KeepsRuns,
     /// Ids are forgotten before the window has left them.
     ForgetsIdsEarly,
+    /// Repairs cells without telling the gateways.
+    RepairsSilently,
+    /// A gateway takes the first version of a cell for the last.
+    KeepsTheFirstVersion,
+    /// A gateway that has read the store goes on at the end of the live topic.
+    FollowsFromTheEnd,
 }
 
 impl Fault {
     /// All mistakes.
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::ForgetsIds,
         Self::SeedsIdsBeyondStart,
         Self::StartsBeyondLedger,
@@ -83,6 +92,9 @@ impl Fault {
         Self::LosesRuns,
         Self::KeepsRuns,
         Self::ForgetsIdsEarly,
+        Self::RepairsSilently,
+        Self::KeepsTheFirstVersion,
+        Self::FollowsFromTheEnd,
     ];
 }
 
@@ -94,7 +106,11 @@ pub(crate) struct Worker {
     spill: Option<Spill>,
     early: Vec<Cell>,
     back: u64,
+    /// An offset at or after which raw is known to lack something.
+    suspect: Option<u64>,
     state: State,
+    /// The end of the books and the next record at the last flush.
+    flushed: (u64, u64),
     needs: Vec<CellKey>,
     raw: Vec<(u64, Outcome)>,
     /// Taken from the counter and on the way to the live topic.
@@ -105,9 +121,51 @@ pub(crate) struct Worker {
 impl Worker {
     /// Starts `back` records before the ledger's end, with a bound on the ids in memory.
     pub(crate) fn new(back: u64, fault: Fault, ids_max: Option<usize>) -> Self {
-        let (state, early, needs, raw, spill) = (State::Born, Vec::new(), Vec::new(), Vec::new(), None);
-        let (packs, flush) = (VecDeque::new(), VecDeque::new());
-        Self { fault, ids_max, spill, early, back, state, needs, raw, packs, flush }
+        Self {
+            fault,
+            ids_max,
+            spill: None,
+            early: Vec::new(),
+            back,
+            suspect: None,
+            state: State::Born,
+            flushed: (0, 0),
+            needs: Vec::new(),
+            raw: Vec::new(),
+            packs: VecDeque::new(),
+            flush: VecDeque::new(),
+        }
+    }
+
+    /// Whether it reads what is stored: nothing is lost just then.
+    pub(crate) const fn is_starting(&self) -> bool {
+        matches!(self.state, State::KnowsLedger(..) | State::KnowsCells(..))
+    }
+
+    /// Compares the store with the books if it is at rest, and begins to repair what is found.
+    pub(crate) fn check(&mut self, world: &World) -> Option<Finding> {
+        let (end, next) = self.flushed;
+        if !matches!(self.state, State::Counting(_)) || !self.flush.is_empty() || end == 0 || next < end {
+            return None;
+        }
+        let finding = judge(&mending::facts(world), end)?;
+        // What is in memory is dropped; rows of raw and packs that are on their way stay there.
+        (self.needs, self.state, self.back) = (Vec::new(), State::Born, 0);
+        self.spill = None;
+        match &finding {
+            Finding::MissingRaw { from, .. } => self.suspect = Some(*from),
+            Finding::Short(places) => {
+                let cells = mending::recount(world, places.clone());
+                if self.fault != Fault::RepairsSilently {
+                    self.packs.push_back(cells.clone());
+                }
+                self.flush.push_back(Effect::AwaitLive);
+                self.flush.extend(cells.into_iter().map(Effect::Cell));
+                self.state = State::Repairing;
+            }
+            Finding::WentBack { .. } | Finding::Unbalanced { .. } => {}
+        }
+        Some(finding)
     }
 
     /// Whether everything is counted, published and stored.
@@ -130,8 +188,7 @@ impl Worker {
                         return;
                     }
                 }
-                let mut ledger = world.ledger().clone();
-                let mut start = ledger.applied_end.saturating_sub(self.back);
+                let (mut ledger, mut start) = mending::resume(world, self.suspect.take(), self.back);
                 if self.fault == Fault::StartsBeyondLedger && start > 0 {
                     start = (start + 1).min(world.log.len() as u64);
                     ledger.applied_end = ledger.applied_end.max(start);
@@ -153,12 +210,17 @@ impl Worker {
                     _ => resident(&ledger),
                 };
                 let cells = self.guarded(cells);
+                self.flushed = (ledger.applied_end, start);
                 let resume = Resume { ids, resident, ledger, start, cells };
                 self.state = State::Counting(Box::new(Counter::new(log::SOURCE, log::book(), resume)));
             }
             State::Counting(mut counter) => {
                 self.count(&mut counter, world, rng);
                 self.state = State::Counting(counter);
+            }
+            State::Repairing => {
+                self.store_next(world);
+                self.state = if self.flush.is_empty() { State::Born } else { State::Repairing };
             }
         }
     }
@@ -204,6 +266,7 @@ impl Worker {
             if counter.ids().is_full() {
                 return;
             }
+            world.now_ms = world.now_ms.max(record.appended_at_ms);
             match counter.apply(record).expect("the next record, known rules") {
                 Step::Counted(outcome) => {
                     self.raw.push((record.offset, outcome));
@@ -231,6 +294,7 @@ impl Worker {
             self.flush.push_back(Effect::Cell(cells.swap_remove(rng.random_range(0..cells.len()))));
         }
         self.flush.push_back(Effect::Ledger(counter.ledger().clone()));
+        self.flushed = (counter.ledger().applied_end, counter.next());
         self.disorder();
     }
 
@@ -249,6 +313,14 @@ impl Worker {
     }
 
     fn flush_on(&mut self, counter: &mut Counter, world: &mut World, rng: &mut StdRng) {
+        self.store_next(world);
+        let may_evict = self.flush.is_empty() || self.fault == Fault::EvictsTooEarly;
+        if may_evict && rng.random_bool(0.5) {
+            counter.evict();
+        }
+    }
+
+    fn store_next(&mut self, world: &mut World) {
         match self.flush.pop_front() {
             Some(Effect::Raw(rows)) => world.insert_raw(&rows),
             Some(Effect::AwaitLive) => {
@@ -259,10 +331,6 @@ impl Worker {
             Some(Effect::Cell(cell)) => world.insert_cell(&cell),
             Some(Effect::Ledger(ledger)) => world.insert_ledger(&ledger),
             None => {}
-        }
-        let may_evict = self.flush.is_empty() || self.fault == Fault::EvictsTooEarly;
-        if may_evict && rng.random_bool(0.5) {
-            counter.evict();
         }
     }
 }

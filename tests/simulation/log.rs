@@ -69,7 +69,7 @@ pub(crate) fn make(rng: &mut StdRng) -> Vec<Record> {
 }
 
 /// Two services at home in this partition, and a wide one.
-fn services() -> [ServiceNumber; 3] {
+pub(crate) fn services() -> [ServiceNumber; 3] {
     let is_home = |n: &u16| partition_of(ServiceNumber(*n), EventId(0), 1, rules().partitions) == SOURCE.partition;
     let mut homes = (1..).filter(is_home).filter(|n| *n != 9);
     [0, 1, 2].map(|at| ServiceNumber(if at == 2 { 9 } else { homes.next().unwrap_or(9) }))
