@@ -131,10 +131,13 @@ impl Screen {
     }
 }
 
+/// Measures and visitors of one period of one service.
+type Shown = (BTreeMap<Measure, i64>, Registers);
+
 /// What a screen must show, added up by the book.
 #[derive(Default)]
 struct Expected {
-    sums: BTreeMap<(Period, u32, ServiceNumber), (BTreeMap<Measure, i64>, Registers)>,
+    sums: BTreeMap<(Period, u32, ServiceNumber), Shown>,
     details: BTreeMap<(u32, ServiceNumber), Detail>,
 }
 

@@ -3,11 +3,14 @@
 //! Invariant: the page, the API and the file come from one function. Of a record that can be read nothing is shown that is
 //! in it, of any other the beginning only: paths, visitors and notes come later in a record.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::HeaderMap;
 use domain::catalogue::Catalogue;
 use domain::outcome::Outcome;
 use domain::source::{Log, Source};
+use runtime::clickhouse::Error;
 use views::ask;
 use views::figures::Context;
 use views::figures::letters::{LetterFigure, LetterGroup, LettersPage, ReplayFigure};
@@ -64,24 +67,25 @@ pub async fn csv(State(site): Shared, asked: Parameters, headers: HeaderMap) -> 
 
 /// The letters that are asked for, made by `render` and held for a moment.
 async fn kept(
-    site: &Site,
+    site: &Arc<Site>,
     place: &str,
     limit: usize,
     headers: &HeaderMap,
     asked: LettersAsked,
-    render: impl FnOnce(&LettersPage) -> Rendered,
+    render: impl FnOnce(&LettersPage) -> Rendered + Send + 'static,
 ) -> Answer {
     let LettersAsked { of, outcome, after } = asked;
     let asked = super::found(site, of)?;
     let address = format!("{place}?{}&{outcome:?}&{after:?}", asked.address());
-    let read = Box::pin(async {
+    let of = Arc::clone(site);
+    let read = Box::pin(async move {
         let list = List { outcome, after, limit: limit + 1 };
-        let stores = site.auditor.stores.get().await?;
-        let (groups, letters, outcomes) = read::letters::read(&stores, &range(site, &asked), &list).await?;
-        let page = compose(&site.world.catalogue, site.context(), asked, &list, (groups, letters, &outcomes));
-        Ok(render(&page))
+        let stores = of.auditor.stores.get().await?;
+        let (groups, letters, outcomes) = read::letters::read(&stores, &range(&of, &asked), &list).await?;
+        let page = compose(&of.world.catalogue, of.context(), asked, &list, (groups, letters, &outcomes));
+        Ok::<_, Error>(render(&page))
     });
-    let made = site.kept.get_or(&address, read).await;
+    let made = site.kept.get_or(address, read).await;
     Ok(made.map_err(away("the list of dead letters"))?.answer(headers, CACHE))
 }
 
