@@ -28,7 +28,8 @@ const MISTAKE_SCHEDULES: u64 = 10_000;
 /// Each of so many schedules writes ids into real files.
 const SPILLS_EVERY: u64 = 16;
 /// Seeds that once failed, with what was wrong then.
-const PINNED: [u64; 0] = [];
+/// 2160, 2251: a gateway that began when rows were lost did not hear of those that a backup brought back.
+const PINNED: [u64; 2] = [2160, 2251];
 /// No schedule needs more turns; one that does is stuck.
 const TURNS_MAX: u32 = 60_000;
 
@@ -76,7 +77,7 @@ fn run(seed: u64, fault: Fault) -> (u32, Vec<&'static str>) {
     let mut screen = Screen::new(fault);
     let mut zombies: Vec<Worker> = Vec::new();
     let (mut turns, mut repaired) = (0, Vec::new());
-    let (mut has_lost, mut is_unsure) = (false, false);
+    let mut has_lost = false;
     while world.ledger().applied_end < end || !owner.is_idle(&world) {
         turns += 1;
         assert!(turns < TURNS_MAX, "seed {seed} is stuck");
@@ -93,6 +94,10 @@ fn run(seed: u64, fault: Fault) -> (u32, Vec<&'static str>) {
                 world.restore(&mut rng);
                 owner = born(0);
                 zombies.clear();
+                // A backup may have what was lost before, and no pack tells of it: gateways are started anew too.
+                if has_lost {
+                    screen = Screen::new(fault);
+                }
             }
             33..=39 => world.backup(),
             40..=43 => screen = Screen::new(fault),
@@ -105,7 +110,6 @@ fn run(seed: u64, fault: Fault) -> (u32, Vec<&'static str>) {
             55..=200 => screen.turn(&world, &mut rng),
             _ => owner.turn(&mut world, &mut rng),
         }
-        is_unsure |= has_lost && !zombies.is_empty();
         if !zombies.is_empty() && rng.random_bool(0.4) {
             let at = rng.random_range(0..zombies.len());
             zombies[at].turn(&mut world, &mut rng);
@@ -131,11 +135,6 @@ fn run(seed: u64, fault: Fault) -> (u32, Vec<&'static str>) {
                 None => break,
             }
         }
-    }
-    // A zombie may bring back what was lost without telling anybody. A gateway that was started in between does not hear of
-    // it until it is started again.
-    if is_unsure {
-        screen = Screen::new(fault);
     }
     while !screen.is_idle(&world) {
         screen.turn(&world, &mut rng);

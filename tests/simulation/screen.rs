@@ -131,13 +131,15 @@ impl Screen {
     }
 }
 
-/// Measures and visitors of one period of one service.
-type Shown = (BTreeMap<Measure, i64>, Registers);
+/// One service in one period.
+type Place = (Period, u32, ServiceNumber);
+/// What it counted.
+type Figures = (BTreeMap<Measure, i64>, Registers);
 
 /// What a screen must show, added up by the book.
 #[derive(Default)]
 struct Expected {
-    sums: BTreeMap<(Period, u32, ServiceNumber), Shown>,
+    sums: BTreeMap<Place, Figures>,
     details: BTreeMap<(u32, ServiceNumber), Detail>,
 }
 

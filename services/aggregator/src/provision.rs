@@ -68,14 +68,16 @@ async fn topics(config: &Config, rules: &Rules, dry_run: bool) -> anyhow::Result
         }
     }
     if !dry_run {
-        settled(&admin, &topics).await?;
+        let is_new = !lines.is_empty();
+        settled(&admin, &topics, is_new).await?;
     }
     Ok(lines)
 }
 
-/// A topic that was just created takes a moment to be seen everywhere.
-async fn settled(admin: &Admin, topics: &[Topic]) -> anyhow::Result<()> {
-    for _ in 0..20 {
+/// A topic that was just created takes a moment to be seen everywhere, where brokers are busy many.
+async fn settled(admin: &Admin, topics: &[Topic], is_new: bool) -> anyhow::Result<()> {
+    let rounds = if is_new { 150 } else { 20 };
+    for _ in 0..rounds {
         if admin.check(topics).await.is_ok() {
             return Ok(());
         }

@@ -69,9 +69,11 @@ pub async fn compare(State(site): Shared, parameters: Parameters, uri: Uri, head
 
 /// `/assets/{name}`
 pub async fn asset(State(site): Shared, Path(name): Path<String>, headers: HeaderMap) -> Answer {
-    let asset = views::asset(&name).ok_or_else(|| Problem::not_found("file of this name"))?;
-    let make = || Rendered::lasting(asset.content_type, asset.bytes.into_owned());
-    Ok(site.assets.get_or(&name, make).answer(&headers, views::assets::CACHE_CONTROL))
+    let make = || {
+        let asset = views::asset(&name).ok_or_else(|| Problem::not_found("file of this name"))?;
+        Ok::<_, Problem>(Rendered::lasting(asset.content_type, asset.bytes.into_owned()))
+    };
+    Ok(site.assets.get_or_try(&name, make)?.answer(&headers, views::assets::CACHE_CONTROL))
 }
 
 /// `/health`: whether the gateway can do its work, in words if not; for screens that reload and for balancers, which do

@@ -89,6 +89,7 @@ fn verdict(a: &Audit) -> Markup {
                 h2 { "Accepted is counted" }
                 p.lead { (standing(t.standing)) }
                 p.sub { "Hours before " (clock::moment(a.settled_ms, a.context.now_ms)) " are compared to the last record." }
+                (look_into(a))
             }
             div.equation {
                 (part("", t.accepted, "accepted by collectors")) (part("=", t.counted, "counted")) (part("+", t.duplicate, "duplicate"))
@@ -99,6 +100,24 @@ fn verdict(a: &Audit) -> Markup {
                 @if t.difference != 0 { div.term { span.sign { "+" } div { b data-audit="difference" data-value=(t.difference) { (difference(t.difference)) }
                     span { @if t.standing == Standing::Settling { "ahead of the next books" } @else { "difference" } } } } }
             }
+        }
+    }
+}
+
+/// Where the page goes on about what somebody should look into: the tables before it may be long.
+fn look_into(a: &Audit) -> Markup {
+    let (letters, _) = letters::sums(&a.letters);
+    let parts = [
+        ("#differences", u64::from(a.findings_count), "difference"),
+        ("#letters", letters, "dead letter"),
+        ("#conflicts", a.total.conflict, "conflict"),
+        ("#revisions", a.total.backfilled + a.total.retracted, "revised event"),
+    ];
+    let parts: Vec<_> = parts.into_iter().filter(|(_, n, _)| *n > 0).collect();
+    html! {
+        @if !parts.is_empty() {
+            p { "To look into:" }
+            ul { @for (place, n, what) in parts { li { a href=(place) { (format::count(n, what)) } } } }
         }
     }
 }
@@ -169,7 +188,7 @@ fn hours(a: &Audit) -> Markup {
 
 fn findings(a: &Audit) -> Markup {
     html! {
-        section.ledger aria-label="Differences" {
+        section.ledger #differences aria-label="Differences" {
             h2 { "Differences" }
             @if a.findings.is_empty() { p { "None: in every hour that is over and settled, each service's collectors and ledger have the same number." } }
             @else {

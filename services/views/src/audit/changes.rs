@@ -3,6 +3,7 @@
 //! Invariant: what the lists are cut to is said, and the file has more. It never shows an id as it was sent: only its hash
 //! is kept.
 
+use domain::time::Day;
 use maud::{Markup, html};
 
 use super::address;
@@ -86,9 +87,9 @@ pub(super) fn revisions(a: &Audit) -> Markup {
             (by_department(a, |account| account.backfilled + account.retracted))
             @if !a.revisions.is_empty() {
                 div.scrollx tabindex="0" { table.slim {
-                    thead { tr { th scope="col" { "Service" } th scope="col" { "Day that changed" } th scope="col" { "What happened" } th.n scope="col" { "Events" } th scope="col" { "Came from" } th scope="col" { "to the hour of" } } }
+                    thead { tr { th scope="col" { "Service" } th scope="col" { "Day that changed" } th scope="col" { "What happened" } th.n scope="col" { "Events" } th scope="col" { "First came in" } th scope="col" { "Last came in" } } }
                     tbody { @for r in a.revisions.iter().take(SHOWN) { tr data-revision=(format!("{} {} {}", r.service, r.day, r.kind)) {
-                        th scope="row" { (r.name) } td { (r.day) } td { @if r.kind == "added" { "added" } @else { "taken out" } } td.n { (format::exact(r.events)) }
+                        th scope="row" { (r.name) } td { (day(&r.day)) } td { @if r.kind == "added" { "added" } @else { "taken out" } } td.n { (format::exact(r.events)) }
                         td { (clock::moment(r.first_s * 1_000, a.context.now_ms)) } td { (clock::moment(r.last_s * 1_000, a.context.now_ms)) }
                     } } }
                 } }
@@ -96,6 +97,11 @@ pub(super) fn revisions(a: &Audit) -> Markup {
             }
         }
     }
+}
+
+/// A date in words; as it is, if it is none.
+fn day(text: &str) -> String {
+    Day::parse(text).map_or_else(|| text.to_owned(), clock::date)
 }
 
 /// The conflicts as CSV.

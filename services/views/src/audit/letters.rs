@@ -17,7 +17,7 @@ use crate::{clock, format};
 pub(super) fn section(a: &Audit) -> Markup {
     let (count, waiting) = sums(&a.letters);
     html! {
-        section.ledger aria-label="Dead letters" {
+        section.ledger #letters aria-label="Dead letters" {
             h2 { "Dead letters" }
             p { "Invalid records are kept with their reason, so that they can be replayed after a fix. "
                 b data-letters=(count) { (format::count(count, "letter")) } " in these hours"
@@ -28,7 +28,7 @@ pub(super) fn section(a: &Audit) -> Markup {
     }
 }
 
-fn sums(groups: &[LetterGroup]) -> (u64, u64) {
+pub(super) fn sums(groups: &[LetterGroup]) -> (u64, u64) {
     (groups.iter().map(|group| group.count).sum(), groups.iter().map(|group| group.waiting).sum())
 }
 
@@ -117,7 +117,7 @@ fn list(p: &LettersPage) -> Markup {
     html! {
         section.ledger aria-label="Each letter" {
             h2 { "Each letter, newest first" }
-            div.scrollx tabindex="0" { table.slim {
+            div.scrollx tabindex="0" { table {
                 thead { tr { th scope="col" { "Place" } th scope="col" { "Taken at" } th scope="col" { "Reason" } th scope="col" { "Service" }
                     th.n scope="col" { "Bytes" } th scope="col" { "Beginning" } th scope="col" { "Replay" } } }
                 tbody { @for letter in &p.letters { tr data-letter=(format!("{}/{}", letter.source, letter.offset)) {
