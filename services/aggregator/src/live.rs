@@ -2,25 +2,26 @@
 //! store.
 //!
 //! Invariant: cells reach the store only after the live topic has them (`acked`), so whatever a restarted aggregator
-//! finds stored, the gateways have heard of.
+//! finds stored, the gateways have heard of. A pack that the client gives back is sent again until a broker has it.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use domain::cell::Measures;
 use domain::source::Source;
 use proto::{Pack, encode_pack};
 use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::DeliveryResult;
+use rdkafka::message::{DeliveryResult, Message as _};
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 
 use crate::counter::Cell;
 
 /// A pack is closed at this many bytes: half of what a broker takes by default.
 const PACK_BYTES_MAX: usize = 512 * 1024;
+/// Packs that came back are sent again so often.
+const AGAIN_EVERY: Duration = Duration::from_millis(200);
 
 /// How far a source has come, as the gateways are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,46 +78,105 @@ fn bytes_at_most(measures: &Measures) -> usize {
     }
 }
 
-/// Counts what the brokers have taken.
+/// What became of the packs that were sent. They are numbered from 1 on.
 #[derive(Debug, Default)]
-struct Acks {
-    acked: Arc<AtomicU64>,
+struct Deliveries {
+    /// All packs up to this one are with the brokers.
+    acked: u64,
+    /// Those beyond that are, too.
+    beyond: BTreeSet<u64>,
+    /// Packs that the client gave back, as it does while a topic that was deleted is not there again.
+    returned: Vec<(u64, Vec<u8>)>,
 }
 
-impl ClientContext for Acks {}
-
-impl ProducerContext for Acks {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        match result {
-            Ok(_) => {
-                self.acked.fetch_add(1, Ordering::Release);
-            }
-            // Without a time limit only a purge at the end or a fatal error gets here; the pack stays unacknowledged,
-            // and its cells will be published again after the restart.
-            Err((error, _)) => tracing::error!(%error, "a live pack was not delivered"),
+impl Deliveries {
+    fn delivered(&mut self, number: u64) {
+        self.beyond.insert(number);
+        while self.beyond.remove(&(self.acked + 1)) {
+            self.acked += 1;
         }
     }
 }
 
-/// Publishes packs in order.
-pub struct Publisher {
+/// Hears from the client.
+#[derive(Debug, Default)]
+struct Acks(Arc<Mutex<Deliveries>>);
+
+impl ClientContext for Acks {}
+
+impl ProducerContext for Acks {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
+        let mut deliveries = locked(&self.0);
+        match result {
+            Ok(_) => deliveries.delivered(number as u64),
+            Err((error, message)) => {
+                if deliveries.returned.is_empty() {
+                    tracing::warn!(%error, "live packs were not delivered; they will be sent again");
+                }
+                deliveries.returned.push((number as u64, message.payload().unwrap_or_default().to_vec()));
+            }
+        }
+    }
+}
+
+fn locked(deliveries: &Mutex<Deliveries>) -> MutexGuard<'_, Deliveries> {
+    deliveries.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Sends packs, and those again that come back.
+struct Sender {
     producer: ThreadedProducer<Acks>,
     topic: String,
+    deliveries: Arc<Mutex<Deliveries>>,
+    sent_again: Mutex<Instant>,
+}
+
+impl Sender {
+    /// Whether there was room for it.
+    fn send(&self, number: u64, pack: &[u8]) -> bool {
+        let number = usize::try_from(number).expect("packs are numbered by what a machine can count");
+        let record = BaseRecord::<(), [u8], usize>::with_opaque_to(&self.topic, number).payload(pack).partition(0);
+        match self.producer.send(record) {
+            Ok(()) => true,
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => false,
+            Err((error, _)) => {
+                tracing::debug!(%error, "a live pack cannot be sent; trying again");
+                false
+            }
+        }
+    }
+
+    /// Sends again what came back, a few times a second. That a pack comes late then is no harm: cells are absolute.
+    fn send_again(&self) {
+        let mut sent_again = self.sent_again.lock().unwrap_or_else(PoisonError::into_inner);
+        if sent_again.elapsed() < AGAIN_EVERY {
+            return;
+        }
+        *sent_again = Instant::now();
+        let mut returned = std::mem::take(&mut locked(&self.deliveries).returned);
+        returned.retain(|(number, pack)| !self.send(*number, pack));
+        locked(&self.deliveries).returned.extend(returned);
+    }
+}
+
+/// Publishes packs, in order as long as none comes back.
+pub struct Publisher {
+    sender: Arc<Sender>,
     queue: VecDeque<Vec<u8>>,
     sent: u64,
-    acked: Arc<AtomicU64>,
 }
 
 /// Tells how far the live topic has come.
-#[derive(Debug, Clone)]
-pub struct Acked(Arc<AtomicU64>);
+#[derive(Clone)]
+pub struct Acked(Arc<Sender>);
 
 impl Acked {
-    /// Returns when the brokers have taken `packs` packs of this process.
+    /// Returns when the brokers have taken the first `packs` packs of this process.
     pub async fn reached(&self, packs: u64) {
-        while self.0.load(Ordering::Acquire) < packs {
+        while locked(&self.0.deliveries).acked < packs {
+            self.0.send_again();
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
@@ -129,17 +189,19 @@ impl Publisher {
     /// If the settings make no producer.
     pub fn new(kafka: &runtime::kafka::Config, topic: &str) -> Result<Self, KafkaError> {
         let acks = Acks::default();
-        let acked = Arc::clone(&acks.acked);
+        let deliveries = Arc::clone(&acks.0);
         let mut settings = kafka.producer("aggregator-live", 0);
         settings.set("linger.ms", "1").set("message.max.bytes", "1000000");
         let producer = settings.create_with_context(acks)?;
-        Ok(Self { producer, topic: topic.to_owned(), queue: VecDeque::new(), sent: 0, acked })
+        let sent_again = Mutex::new(Instant::now());
+        let sender = Sender { producer, topic: topic.to_owned(), deliveries, sent_again };
+        Ok(Self { sender: Arc::new(sender), queue: VecDeque::new(), sent: 0 })
     }
 
     /// A handle on the acknowledgements.
     #[must_use]
     pub fn acked(&self) -> Acked {
-        Acked(Arc::clone(&self.acked))
+        Acked(Arc::clone(&self.sender))
     }
 
     /// Whether packs wait for room; nothing more should be taken from the counters until they are gone.
@@ -151,26 +213,21 @@ impl Publisher {
     /// Takes packs and sends what there is room for. Returns the number of packs handed over so far, with those that
     /// wait.
     pub fn publish(&mut self, packs: impl IntoIterator<Item = Vec<u8>>) -> u64 {
+        self.sender.send_again();
         self.queue.extend(packs);
         while let Some(pack) = self.queue.front() {
-            match self.producer.send(BaseRecord::<(), [u8]>::to(&self.topic).payload(pack).partition(0)) {
-                Ok(()) => {
-                    self.queue.pop_front();
-                    self.sent += 1;
-                }
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => break,
-                Err((error, _)) => {
-                    tracing::error!(%error, "a live pack cannot be sent; trying again");
-                    break;
-                }
+            if !self.sender.send(self.sent + 1, pack) {
+                break;
             }
+            self.queue.pop_front();
+            self.sent += 1;
         }
         self.sent + self.queue.len() as u64
     }
 
     /// Waits until everything is taken, or the time is over.
     pub fn flush(&self, limit: Duration) {
-        if let Err(error) = self.producer.flush(limit) {
+        if let Err(error) = self.sender.producer.flush(limit) {
             tracing::warn!(%error, "live packs were left behind");
         }
     }
@@ -196,6 +253,16 @@ mod tests {
         let measures = Measures::Counts(domain::cell::Counts { durations, ..Default::default() });
         let key = CellKey { period: Period::Minute, index: 1, service: ServiceNumber(n), slice };
         Cell { key, measures, applied_offset: 8 }
+    }
+
+    #[test]
+    fn packs_are_acknowledged_up_to_the_first_that_is_not() {
+        let mut deliveries = Deliveries::default();
+        let acked = [1, 3, 4, 2, 6].map(|number| {
+            deliveries.delivered(number);
+            deliveries.acked
+        });
+        assert_eq!(acked, [1, 1, 1, 4, 4], "a pack that came back is waited for, whatever came after it");
     }
 
     #[test]
