@@ -23,7 +23,7 @@ pub(super) fn section(a: &Audit) -> Markup {
                 b data-letters=(count) { (format::count(count, "letter")) } " in these hours"
                 @if count > 0 { ", " b { (format::exact(waiting)) } " of them never replayed" } "." }
             @if !a.letters.is_empty() { (groups(&a.letters, a.context.now_ms)) }
-            div.cfoot { a href=(super::address("/audit/letters", a, a.hours_asked)) { "Each of them" } }
+            div.cfoot { a href=(super::address("/audit/letters", a, a.hours_asked)) { "The list of letters" } }
         }
     }
 }
