@@ -16,7 +16,7 @@ use crate::boot;
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::store::Stores;
-use crate::tail::{Error, Tail};
+use crate::tail::{Error, Pace, Tail};
 use crate::world::World;
 
 /// Between two tries to read a store that was away.
@@ -71,7 +71,7 @@ impl Follower {
         let watching = self.watch(&tail);
         tokio::select! {
             error = self.read_with(&tail, backoff) => error,
-            never = watching => never,
+            error = watching => error,
         }
     }
 
@@ -172,10 +172,11 @@ impl Follower {
         }
     }
 
-    /// Once a second, whatever else happens: windows, silence, Kafka, gauges.
+    /// Once a second, whatever else happens: windows, silence, Kafka, gauges. Returns when the reading is lost.
     async fn watch(&self, tail: &Tail) -> Error {
         let mut beats = tokio::time::interval(LOOK_EVERY);
         beats.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut pace = Pace::default();
         loop {
             beats.tick().await;
             let now_ms = runtime::clock::now_ms();
@@ -185,7 +186,11 @@ impl Follower {
                 self.metrics.versions.set(live.fold.versions() as i64);
                 self.metrics.behind_ms.set(live.progress(now_ms).behind_ms.unwrap_or(-1));
             }
-            tail.probe(&self.world, &self.metrics).await;
+            // Before it is ready the reading has no place yet.
+            let end = tail.probe(&self.world, &self.metrics).await;
+            if self.world.live().ready && end.is_some_and(|end| pace.is_lost(tail.position(), end)) {
+                return Error::Gone;
+            }
         }
     }
 }

@@ -25,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// For an answer to the question whether Kafka is there; shorter than what makes figures old.
 const PROBE_PATIENCE: Duration = Duration::from_millis(1_500);
 
+/// A reading that has stood still for so many looks is lost.
+const LOOKS_MAX: u32 = 3;
+
 /// Why the live topic cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -209,8 +212,9 @@ impl Tail {
         Ok(())
     }
 
-    /// Asks whether Kafka is there and how many packs are not folded yet; tells the world.
-    pub async fn probe(&self, world: &World, metrics: &Metrics) {
+    /// Asks whether Kafka is there and how many packs are not folded yet; tells the world. Returns the end of the live
+    /// topic, if Kafka answers.
+    pub async fn probe(&self, world: &World, metrics: &Metrics) -> Option<i64> {
         let answer = self
             .blocking("asking whether Kafka is there", |consumer, topics| {
                 consumer.fetch_watermarks(&topics.live, 0, PROBE_PATIENCE)
@@ -226,6 +230,28 @@ impl Tail {
             _ => {}
         }
         live.pipeline.on_contact(answer.is_ok());
+        answer.ok().map(|(_, end)| end)
+    }
+}
+
+/// Notices a reading that stands still although there is more, and one that is beyond the end: the topic was deleted and
+/// made anew, and a client may wait for the old one for ever.
+#[derive(Debug, Default)]
+pub struct Pace {
+    position: i64,
+    looks: u32,
+}
+
+impl Pace {
+    /// Takes the next offset to be folded and the end of the topic, at one look after another; returns whether the reading
+    /// must begin anew.
+    pub fn is_lost(&mut self, position: i64, end: i64) -> bool {
+        if position == end || position != self.position {
+            *self = Self { position, looks: 0 };
+            return false;
+        }
+        self.looks += 1;
+        self.looks >= LOOKS_MAX
     }
 }
 
@@ -246,4 +272,21 @@ fn not_gone(error: KafkaError) -> Result<(), Error> {
     }
     tracing::debug!(%error, "reading the live topic");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reading_that_stands_still_or_beyond_the_end_is_lost() {
+        let lost = |looks: &[(i64, i64)]| {
+            let mut pace = Pace::default();
+            looks.iter().map(|(position, end)| pace.is_lost(*position, *end)).collect::<Vec<_>>()
+        };
+        assert_eq!(lost(&[(9, 9), (9, 12), (9, 14), (9, 20)]), [false, false, false, true]);
+        assert_eq!(lost(&[(9, 9), (9, 3), (9, 4), (9, 8)]), [false, false, false, true], "the topic is a new one");
+        assert_eq!(lost(&[(5, 90), (6, 90), (6, 90), (7, 90), (7, 90)]), [false; 5], "slow, but it goes on");
+        assert_eq!(lost(&[(9, 12), (9, 12), (9, 9), (9, 12), (9, 12)]), [false; 5], "a quiet topic");
+    }
 }
