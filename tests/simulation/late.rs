@@ -38,7 +38,7 @@ fn late_logs_end_with_the_truth_everywhere() {
 
 #[test]
 fn every_mistake_of_a_late_log_is_caught() {
-    seeds::catch_each(&Fault::ALL, MISTAKE_SCHEDULES, run);
+    seeds::catch_each(&Fault::ALL, MISTAKE_SCHEDULES, |_| 1, run);
 }
 
 /// Runs one schedule and checks its end.

@@ -54,15 +54,22 @@ pub(crate) fn wrong(name: &str, seeds: Range<u64>, run: impl Fn(u64) + Sync) -> 
     wrong.into_inner().expect("not held by one that panicked").into_iter().collect()
 }
 
-/// The first seed that catches each mistake; panics with the mistakes that none of so many seeds catches.
-pub(crate) fn catch_each<F>(faults: &[F], schedules: u64, run: impl Fn(u64, F) + Sync)
+/// The first seed that catches each mistake, of those that can make it: each `step`-th one; panics with the mistakes that
+/// none of so many seeds catches.
+pub(crate) fn catch_each<F>(faults: &[F], schedules: u64, step: impl Fn(F) -> u64 + Sync, run: impl Fn(u64, F) + Sync)
 where
     F: Copy + Sync + Send + std::fmt::Debug,
 {
     let quiet = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
-    let run = &run;
-    let caught = |fault: F| (0..schedules).find(|seed| catch_unwind(AssertUnwindSafe(|| run(*seed, fault))).is_err());
+    let (run, step) = (&run, &step);
+    println!("each mistake with the first seed that catches it:");
+    let caught = |fault: F| {
+        let mut seeds = (0..schedules).map(|n| n * step(fault));
+        let seed = seeds.find(|seed| catch_unwind(AssertUnwindSafe(|| run(*seed, fault))).is_err());
+        println!("  {fault:?}: {seed:?}");
+        seed
+    };
     let seeds: Vec<(F, Option<u64>)> = std::thread::scope(|scope| {
         let each = |fault: &F| {
             let fault = *fault;
@@ -72,8 +79,6 @@ where
         threads.into_iter().map(|thread| thread.join().expect("panics are caught")).collect()
     });
     std::panic::set_hook(quiet);
-    println!("each mistake with the first seed that catches it:");
-    seeds.iter().for_each(|(fault, seed)| println!("  {fault:?}: {seed:?}"));
     let missed: Vec<_> = seeds.iter().filter(|(_, seed)| seed.is_none()).collect();
     assert!(missed.is_empty(), "not caught: {missed:?}");
 }

@@ -96,6 +96,11 @@ impl Fault {
         Self::KeepsTheFirstVersion,
         Self::FollowsFromTheEnd,
     ];
+
+    /// Whether only a schedule with files of ids can make it.
+    pub(crate) const fn is_of_runs(self) -> bool {
+        matches!(self, Self::LosesRuns | Self::KeepsRuns | Self::ForgetsIdsEarly)
+    }
 }
 
 /// A process that may die at any turn.
