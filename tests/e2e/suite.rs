@@ -64,6 +64,8 @@ pub(crate) fn all() -> Vec<Test> {
         crate::cluster::tests,
         crate::aggregator::tests,
         crate::repair::tests,
+        crate::rebuild::tests,
+        crate::rules::tests,
         crate::pipeline::tests,
         crate::api::tests,
         crate::late::tests,

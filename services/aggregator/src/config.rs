@@ -62,6 +62,16 @@ pub struct Group {
     pub session_timeout_ms: u32,
 }
 
+impl Group {
+    /// The group for a generation of the logs. A member that is known by its name gets back what it had, even if that is of
+    /// other topics: so each generation has a group of its own.
+    #[must_use]
+    pub fn of(self, epoch: u16) -> Self {
+        let id = if epoch == 1 { self.id } else { format!("{}-{epoch}", self.id) };
+        Self { id, ..self }
+    }
+}
+
 /// How `aggregator provision` creates topics.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]

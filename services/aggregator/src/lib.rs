@@ -6,6 +6,7 @@ pub mod config;
 pub mod consumer;
 pub mod counter;
 mod decide;
+pub mod generation;
 pub mod ids;
 mod keys;
 pub mod late;
@@ -19,12 +20,15 @@ pub mod pipeline;
 pub mod provision;
 pub mod raw;
 pub mod reader;
+pub mod rebuild;
 pub mod repair;
 mod resident;
 pub mod rows;
+pub mod rulebook;
 pub mod schema;
 pub mod seal;
 pub mod seed;
+mod standing;
 pub mod statements;
 pub mod store;
 pub mod touched;
@@ -52,7 +56,7 @@ use crate::config::Config;
 ///
 /// # Errors
 /// A port that is taken, topics or tables that differ from what is expected, a source that needs a person.
-pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
+pub async fn run(mut config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     let mut registry = Registry::default();
     let metrics = metrics::Metrics::new(&mut registry);
     let alerts = Alerts::start(&config.alerts, "aggregator", &config.group.instance_id, &mut registry)?;
@@ -62,64 +66,115 @@ pub async fn run(config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     Listening { service: "aggregator", admin: Some(admin), ..Listening::default() }.announce();
 
     let (epoch, rules) = provision::rules(&config)?;
+    config.group = config.group.of(epoch);
     let seed = config.counting.seed(rules.partitions)?;
     let Some(store) = checked(&config, epoch, &rules, &health, &shutdown).await? else { return Ok(()) };
 
-    let publisher = live::Publisher::new(&config.kafka, &config.topics.live).context("live producer")?;
-    let stall = writer::Stall::default();
-    let (flushes, to_write) = mpsc::channel(1);
-    let (written, done) = mpsc::unbounded_channel();
-    let writer = writer::run(store.clone(), publisher.acked(), stall.clone(), metrics.clone(), to_write, written);
-    let writer = tokio::spawn(writer);
-    keep_aside(&config, &store, &rules, &metrics, &shutdown);
     let least = config.alarm.disk_free_percent_min;
     let alarm = alarm::Alarm::new(store.clone(), alerts.clone(), health.clone(), least, disk_free);
     tokio::spawn(alarm.watch(config.counting.check_ms, shutdown.clone()));
-
-    // Whichever loop ends first ends the others.
-    let (trigger, ends) = Shutdown::by_hand();
-    let trigger = Arc::new(trigger);
-    stop_with(shutdown, Arc::clone(&trigger));
-    read_statements(&config, &store, &metrics, ends.clone());
-
-    health.not_ready("waiting for partitions");
-    let consumer = consumer::join(&config.kafka, &config.group, &config.topics.events).context("consumer")?;
-    let bounds = Arc::new(consumer::Bounds::new(&config.kafka, &config.topics.events).context("bounds of the log")?);
-    let tasks = tokio::runtime::Handle::current();
-    let late = late::Wiring { config: config.clone(), epoch, store: store.clone(), metrics: metrics.clone() };
-    let wiring = pipeline::Wiring {
-        config,
-        epoch,
-        store,
-        tasks,
-        consumer,
-        bounds,
-        publisher,
-        flushes,
-        done,
-        stall,
-        seed,
-        health,
-        alerts,
-        metrics,
-    };
-    let (counting_ends, stop) = (ends.clone(), Arc::clone(&trigger));
-    let counting = tokio::task::spawn_blocking(move || {
-        let result = pipeline::run(wiring, &counting_ends);
-        stop.stop();
-        result
-    });
-    let late = tokio::spawn(async move {
-        let result = Box::pin(count_late(late, ends)).await;
-        trigger.stop();
-        result
-    });
-    let (counted, late) = tokio::join!(counting, late);
-    // What the writer still holds is counted again after the next start.
-    writer.abort();
-    counted.context("the counting loop ended early")??;
-    late.context("the late logs ended early")?.context("late logs")?;
+    keep_books(&config, &store, &metrics, &shutdown);
+    let parts = Parts { config, epoch, rules, store, seed, health, alerts, metrics };
+    // Once for each generation of the cells.
+    let mut is_again = false;
+    while let Some(generation) =
+        generation::settle(&parts.store, &parts.config.group.instance_id, &parts.health, &shutdown).await
+    {
+        if std::mem::replace(&mut is_again, true) {
+            parts.check_rules().await?;
+        }
+        parts.count(generation, &shutdown).await?;
+    }
     Ok(())
+}
+
+/// What counting is made of, whatever the generation of the cells.
+struct Parts {
+    config: Config,
+    epoch: u16,
+    rules: Rules,
+    store: Store,
+    seed: seed::Seed,
+    health: Health,
+    alerts: Alerts,
+    metrics: metrics::Metrics,
+}
+
+impl Parts {
+    /// Stops where the rules were changed while all stood still, and the configuration has the old ones.
+    async fn check_rules(&self) -> Result<(), store::Error> {
+        match store::check_rules(&self.store, self.epoch, &self.rules).await {
+            Err(error) if error.is_retryable() => Ok(()),
+            checked => checked,
+        }
+    }
+
+    /// Counts, writes and seals until told to stop or until a rebuild wants all to stand still; then nothing is in memory
+    /// and nothing on its way to the store.
+    async fn count(&self, generation: u32, shutdown: &Shutdown) -> anyhow::Result<()> {
+        let Self { config, epoch, rules, store, seed, health, alerts, metrics } = self;
+        let publisher =
+            live::Publisher::new(&config.kafka, &config.topics.live, generation).context("live producer")?;
+        let stall = writer::Stall::default();
+        let (flushes, to_write) = mpsc::channel(1);
+        let (written, done) = mpsc::unbounded_channel();
+        let writer = writer::run(store.clone(), publisher.acked(), stall.clone(), metrics.clone(), to_write, written);
+        let writer = tokio::spawn(writer);
+
+        // Whichever loop ends first ends the others.
+        let (trigger, ends) = Shutdown::by_hand();
+        let trigger = Arc::new(trigger);
+        stop_with(shutdown.clone(), Arc::clone(&trigger));
+        tokio::spawn(generation::watch(store.clone(), generation, Arc::clone(&trigger), ends.clone()));
+        read_statements(config, store, metrics, ends.clone());
+        let pace = seal::Pace { every: Duration::from_millis(config.counting.seal_ms), late_ms: rules.late_ms };
+        let sealing = tokio::spawn(seal::keep(store.clone(), pace, metrics.clone(), ends.clone()));
+
+        health.not_ready("waiting for partitions");
+        let consumer = consumer::join(&config.kafka, &config.group, &config.topics.events).context("consumer")?;
+        let bounds = consumer::Bounds::new(&config.kafka, &config.topics.events).context("bounds of the log")?;
+        let late = late::Wiring {
+            config: config.clone(),
+            epoch: *epoch,
+            generation,
+            store: store.clone(),
+            metrics: metrics.clone(),
+        };
+        let wiring = pipeline::Wiring {
+            config: config.clone(),
+            epoch: *epoch,
+            store: store.clone(),
+            tasks: tokio::runtime::Handle::current(),
+            consumer,
+            bounds: Arc::new(bounds),
+            publisher,
+            flushes,
+            done,
+            stall,
+            seed: seed.clone(),
+            health: health.clone(),
+            alerts: alerts.clone(),
+            metrics: metrics.clone(),
+        };
+        let (counting_ends, stop) = (ends.clone(), Arc::clone(&trigger));
+        let counting = tokio::task::spawn_blocking(move || {
+            let result = pipeline::run(wiring, &counting_ends);
+            stop.stop();
+            result
+        });
+        let late = tokio::spawn(async move {
+            let result = Box::pin(count_late(late, ends)).await;
+            trigger.stop();
+            result
+        });
+        let (counted, late, sealed) = tokio::join!(counting, late, sealing);
+        // What the writer still holds is counted again after the next start.
+        writer.abort();
+        let _ = writer.await;
+        counted.context("the counting loop ended early")??;
+        late.context("the late logs ended early")?.context("late logs")?;
+        sealed.context("sealing ended early")
+    }
 }
 
 /// Counts both late logs until either ends.
@@ -153,10 +208,8 @@ fn read_statements(config: &Config, store: &Store, metrics: &metrics::Metrics, e
     });
 }
 
-/// What goes on beside the counting: the collectors' books into the store, closed days sealed.
-fn keep_aside(config: &Config, store: &Store, rules: &Rules, metrics: &metrics::Metrics, shutdown: &Shutdown) {
-    let pace = seal::Pace { every: Duration::from_millis(config.counting.seal_ms), late_ms: rules.late_ms };
-    tokio::spawn(seal::keep(store.clone(), pace, metrics.clone(), shutdown.clone()));
+/// Brings the collectors' books into the store, beside the counting.
+fn keep_books(config: &Config, store: &Store, metrics: &metrics::Metrics, shutdown: &Shutdown) {
     let collectors = collectors::run(config.clone(), store.clone(), metrics.clone(), shutdown.clone());
     tokio::spawn(async move {
         if let Err(error) = collectors.await {

@@ -129,6 +129,8 @@ fn locked(deliveries: &Mutex<Deliveries>) -> MutexGuard<'_, Deliveries> {
 struct Sender {
     producer: ThreadedProducer<Acks>,
     topic: String,
+    /// The generation of the cells, as it stands in the key of every pack; empty before the first rebuild.
+    generation: String,
     deliveries: Arc<Mutex<Deliveries>>,
     sent_again: Mutex<Instant>,
 }
@@ -137,7 +139,8 @@ impl Sender {
     /// Whether there was room for it.
     fn send(&self, number: u64, pack: &[u8]) -> bool {
         let number = usize::try_from(number).expect("packs are numbered by what a machine can count");
-        let record = BaseRecord::<(), [u8], usize>::with_opaque_to(&self.topic, number).payload(pack).partition(0);
+        let record = BaseRecord::<str, [u8], usize>::with_opaque_to(&self.topic, number).payload(pack).partition(0);
+        let record = if self.generation.is_empty() { record } else { record.key(&self.generation) };
         match self.producer.send(record) {
             Ok(()) => true,
             Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => false,
@@ -183,18 +186,19 @@ impl Acked {
 }
 
 impl Publisher {
-    /// Connects.
+    /// Connects, to publish cells of a generation.
     ///
     /// # Errors
     /// If the settings make no producer.
-    pub fn new(kafka: &runtime::kafka::Config, topic: &str) -> Result<Self, KafkaError> {
+    pub fn new(kafka: &runtime::kafka::Config, topic: &str, generation: u32) -> Result<Self, KafkaError> {
         let acks = Acks::default();
         let deliveries = Arc::clone(&acks.0);
         let mut settings = kafka.producer("aggregator-live", 0);
         settings.set("linger.ms", "1").set("message.max.bytes", "1000000");
         let producer = settings.create_with_context(acks)?;
+        let generation = if generation == 0 { String::new() } else { generation.to_string() };
         let sent_again = Mutex::new(Instant::now());
-        let sender = Sender { producer, topic: topic.to_owned(), deliveries, sent_again };
+        let sender = Sender { producer, topic: topic.to_owned(), generation, deliveries, sent_again };
         Ok(Self { sender: Arc::new(sender), queue: VecDeque::new(), sent: 0 })
     }
 

@@ -26,6 +26,12 @@ enum Command {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Adds all cells up again from raw, while counting and reading go on, and puts them in the place of the old ones: for
+    /// figures that are too large, which nothing else lowers.
+    Rebuild,
+    /// Puts the rules of the configuration in the place of those in force, from the ends of the logs on. What was decided
+    /// stays decided.
+    Rules,
     /// Puts an edition of the catalogue in force: says what it adds, renames, moves and closes; refuses what would change,
     /// reuse or remove an id or a number.
     Catalogue {
@@ -87,6 +93,11 @@ async fn obey(arguments: Arguments) -> anyhow::Result<()> {
             let send::Summary { sent, before, stay } = send::run(&config, &options).await.context("replay")?;
             let verb = if options.dry_run { "would be replayed" } else { "replayed" };
             println!("{sent} {verb}, {before} were before, {stay} stay");
+            Ok(())
+        }
+        Some(Command::Rebuild) => Box::pin(aggregator::rebuild::run(&config)).await.context("rebuild"),
+        Some(Command::Rules) => {
+            println!("{}", Box::pin(aggregator::rulebook::change(&config)).await.context("rules")?);
             Ok(())
         }
         None => Box::pin(aggregator::run(config, Shutdown::by_signal()?)).await,

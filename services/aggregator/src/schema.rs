@@ -8,7 +8,7 @@ use runtime::clickhouse::{Error as StoreError, Store};
 use serde::{Deserialize, Serialize};
 
 /// The schema files, in order.
-const FILES: [(u16, &str, &str); 10] = [
+const FILES: [(u16, &str, &str); 11] = [
     (1, "001_cells.sql", include_str!("../schema/001_cells.sql")),
     (2, "002_books.sql", include_str!("../schema/002_books.sql")),
     (3, "003_figures.sql", include_str!("../schema/003_figures.sql")),
@@ -19,6 +19,7 @@ const FILES: [(u16, &str, &str); 10] = [
     (10, "010_late_times.sql", include_str!("../schema/010_late_times.sql")),
     (11, "011_letters.sql", include_str!("../schema/011_letters.sql")),
     (12, "012_starts.sql", include_str!("../schema/012_starts.sql")),
+    (15, "015_rebuilds.sql", include_str!("../schema/015_rebuilds.sql")),
 ];
 
 /// A schema file with a line that begins so is not for programs that do not have it; all others add only.

@@ -47,8 +47,9 @@ pub struct Board {
     /// The open minute and that of the edge.
     minutes: (u32, u32),
     tiles: Vec<ServiceNumber>,
-    /// The fold's version at the last advance.
+    /// The fold's version at the last advance, and which fold it was.
     version: u64,
+    origin: u64,
     seq: u64,
     /// Where the present index began.
     floor: u64,
@@ -102,6 +103,7 @@ impl Board {
             minutes: (scope.minute, scope.edge),
             tiles: scope.tiles.to_vec(),
             version: 0,
+            origin: 0,
             seq: 0,
             floor: 0,
             forgotten: 0,
@@ -123,7 +125,7 @@ impl Board {
     /// Takes what changed in the fold; says whether there is a new sequence number.
     pub fn advance(&mut self, fold: &Fold, scope: &Scope<'_>, next: &mut dyn FnMut() -> u64) -> bool {
         let moved = (scope.minute, scope.edge) != self.minutes || scope.tiles != self.tiles;
-        if scope.today != self.today {
+        if scope.today != self.today || fold.origin() != self.origin {
             self.begin(fold, scope, next);
             return true;
         }
@@ -145,6 +147,7 @@ impl Board {
     /// Begins a new index with everything that is carried.
     fn begin(&mut self, fold: &Fold, scope: &Scope<'_>, next: &mut dyn FnMut() -> u64) {
         self.today = scope.today;
+        self.origin = fold.origin();
         self.minutes = (scope.minute, scope.edge);
         self.tiles = scope.tiles.to_vec();
         self.keys = Index::new();

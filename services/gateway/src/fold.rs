@@ -50,6 +50,8 @@ pub struct Fold {
     sources: BTreeMap<Source, u16>,
     window: Window,
     version: u64,
+    /// The version with which it took another's place.
+    origin: u64,
     minutes: BTreeMap<u32, Bucket>,
     hours: BTreeMap<u32, Bucket>,
     days: BTreeMap<u32, Bucket>,
@@ -67,6 +69,7 @@ impl Fold {
             sources: BTreeMap::new(),
             window: Window::at(now_ms, now_ms),
             version: 0,
+            origin: 0,
             minutes: BTreeMap::new(),
             hours: BTreeMap::new(),
             days: BTreeMap::new(),
@@ -170,6 +173,20 @@ impl Fold {
     #[must_use]
     pub const fn version(&self) -> u64 {
         self.version
+    }
+
+    /// Takes the place of another: versions go on from there, and whoever holds figures of the other must let go of them.
+    #[must_use]
+    pub fn in_place_of(mut self, other: &Self) -> Self {
+        self.version = self.version.max(other.version) + 1;
+        self.origin = self.version;
+        self
+    }
+
+    /// Another for each fold that took the place of the one before.
+    #[must_use]
+    pub const fn origin(&self) -> u64 {
+        self.origin
     }
 
     /// What is kept at present.

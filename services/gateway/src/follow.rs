@@ -16,6 +16,7 @@ use crate::boot;
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::store::Stores;
+use crate::stored;
 use crate::tail::{Error, Pace, Tail};
 use crate::world::World;
 
@@ -44,43 +45,68 @@ pub struct Follower {
     pub config: Arc<Config>,
 }
 
+/// What outlives one reading.
+#[derive(Default)]
+struct Reading {
+    /// The generation of the cells, as far as known.
+    generation: u32,
+    /// Filled beside what is shown after the cells were rebuilt.
+    aside: Option<World>,
+}
+
 impl Follower {
     /// Reads until it is time to stop.
     pub async fn run(self, shutdown: Shutdown) {
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
         let mut stop = shutdown.clone();
+        let mut reading = Reading::default();
         while !stop.is_stopping() {
-            let reading = self.read(&mut backoff);
             let error = tokio::select! {
-                error = reading => error,
+                error = self.read(&mut backoff, &mut reading) => error,
                 () = stop.wait() => return,
             };
             tracing::warn!(error = %Chain(&error), "the live topic is read anew");
-            self.world.live().ready = false;
-            self.health.not_ready(error.to_string());
-            tokio::time::sleep(backoff.next_wait()).await;
+            if let Error::Rebuilt(generation) = error {
+                reading.generation = generation;
+                reading.aside = Some(self.world.beside(runtime::clock::now_ms()));
+            } else if reading.aside.is_some() {
+                reading.aside = Some(self.world.beside(runtime::clock::now_ms()));
+                tokio::time::sleep(backoff.next_wait()).await;
+            } else {
+                self.world.live().ready = false;
+                self.health.not_ready(error.to_string());
+                tokio::time::sleep(backoff.next_wait()).await;
+            }
         }
     }
 
     /// One cold start and the tail after it; returns why it ended.
-    async fn read(&self, backoff: &mut Backoff) -> Error {
+    async fn read(&self, backoff: &mut Backoff, reading: &mut Reading) -> Error {
         let tail = match Tail::new(&self.config.kafka, &self.config.topics) {
             Ok(tail) => tail,
             Err(error) => return error,
         };
         let watching = self.watch(&tail);
         tokio::select! {
-            error = self.read_with(&tail, backoff) => error,
+            error = self.read_with(&tail, backoff, reading) => error,
             error = watching => error,
         }
     }
 
-    async fn read_with(&self, tail: &Tail, backoff: &mut Backoff) -> Error {
-        match self.cold_start(tail).await {
+    async fn read_with(&self, tail: &Tail, backoff: &mut Backoff, reading: &mut Reading) -> Error {
+        let started = match &reading.aside {
+            Some(world) => self.read_aside(tail, world, &mut reading.generation).await,
+            None => self.cold_start(tail, &self.world, &mut reading.generation).await,
+        };
+        if let Some(world) = reading.aside.take_if(|_| started.is_ok()) {
+            tracing::info!(generation = reading.generation, "the figures of the rebuilt cells are shown");
+            self.world.take_figures(world, runtime::clock::now_ms());
+        }
+        match started {
             Ok(end) => {
                 let completing = self.complete(tail);
                 tokio::select! {
-                    error = self.fold(tail, end, backoff) => error,
+                    error = self.fold(tail, end, reading.generation, backoff) => error,
                     never = completing => never,
                 }
             }
@@ -88,20 +114,39 @@ impl Follower {
         }
     }
 
-    /// Fills the world from the store and places the tail; returns the end that must be reached to be ready.
-    async fn cold_start(&self, tail: &Tail) -> Result<i64, Error> {
-        self.health.not_ready("starting: asking Kafka where the topics end");
+    /// Fills a world beside the one that is shown, as far as the live topic reached at the start.
+    async fn read_aside(&self, tail: &Tail, world: &World, generation: &mut u32) -> Result<i64, Error> {
+        let end = self.cold_start(tail, world, generation).await?;
+        if world.live().incomplete.is_some() {
+            return Err(Error::StoreAway);
+        }
+        while tail.position() < end {
+            tail.fold_next(*generation, world, &self.metrics).await?;
+            tokio::task::consume_budget().await;
+        }
+        Ok(end)
+    }
+
+    /// Fills a world from the store and places the tail; returns the end that must be reached to be ready.
+    async fn cold_start(&self, tail: &Tail, world: &World, generation: &mut u32) -> Result<i64, Error> {
+        let is_shown = std::ptr::eq(world, &*self.world);
+        let say = |what: &str| {
+            if is_shown {
+                self.health.not_ready(what);
+            }
+        };
+        say("starting: asking Kafka where the topics end");
         let bounds = tail.bounds().await?;
         let ends = tail.log_ends().await?;
         let partitions = ends.ends.keys().filter(|(log, _)| *log == Log::Events).count();
-        self.world.live().pipeline.on_partitions(partitions as u16);
-        self.health.not_ready("starting: reading the store");
-        let stored = self.read_store(&ends).await;
+        world.live().pipeline.on_partitions(partitions as u16);
+        say("starting: reading the store");
+        let stored = self.read_store(&ends, world, generation).await;
         let from_ms = stored.unwrap_or(i64::MIN);
         let offset = if from_ms == i64::MIN { bounds.0 } else { tail.offset_at(from_ms, bounds).await? };
         tail.begin(offset, bounds, from_ms)?;
         {
-            let mut live = self.world.live();
+            let mut live = world.live();
             let complete = tail.covers(from_ms) && live.missed_none_since(from_ms);
             live.incomplete = match (stored, complete) {
                 (None, _) => Some(STORE_AWAY.to_owned()),
@@ -110,15 +155,18 @@ impl Follower {
             };
         }
         tracing::info!(offset, end = bounds.1, packs = bounds.1 - offset, "folding the live topic");
-        self.health.not_ready("starting: reading the live topic");
+        say("starting: reading the live topic");
         Ok(bounds.1)
     }
 
-    /// Folds the store's cells; the instant from which the live topic is needed, or `None` with the store away.
-    async fn read_store(&self, ends: &boot::Ends) -> Option<i64> {
+    /// Folds the store's cells and asks of which generation they are; the instant from which the live topic is needed, or
+    /// `None` with the store away.
+    async fn read_store(&self, ends: &boot::Ends, world: &World, generation: &mut u32) -> Option<i64> {
         let read = async {
             let store = self.stores.get().await?;
-            boot::read_store(&self.world, &store, ends, self.config.start.skew_ms).await
+            // Before the cells: if they change places meanwhile, the first pack of the new ones says so.
+            *generation = stored::generation(&store).await?.max(*generation);
+            boot::read_store(world, &store, ends, self.config.start.skew_ms).await
         };
         match read.await {
             Ok(from_ms) => Some(from_ms),
@@ -130,7 +178,7 @@ impl Follower {
     }
 
     /// Folds packs for ever; ready when `end` is reached.
-    async fn fold(&self, tail: &Tail, end: i64, backoff: &mut Backoff) -> Error {
+    async fn fold(&self, tail: &Tail, end: i64, generation: u32, backoff: &mut Backoff) -> Error {
         let mut ready = false;
         loop {
             if !ready && tail.position() >= end {
@@ -140,7 +188,7 @@ impl Follower {
                 self.world.look(runtime::clock::now_ms());
                 self.health.ready();
             }
-            if let Err(error) = tail.fold_next(&self.world, &self.metrics).await {
+            if let Err(error) = tail.fold_next(generation, &self.world, &self.metrics).await {
                 return error;
             }
             // With a long backlog there is always a next pack; the watch must have its turn.
@@ -157,7 +205,8 @@ impl Follower {
             }
             let Ok((_, end)) = tail.bounds().await else { continue };
             let Ok(ends) = tail.log_ends().await else { continue };
-            let Some(from_ms) = self.read_store(&ends).await else { continue };
+            // A newer generation is the first pack's to say.
+            let Some(from_ms) = self.read_store(&ends, &self.world, &mut 0).await else { continue };
             // What the ledger did not have yet is on the live topic before this end.
             while tail.position() < end {
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -186,9 +235,9 @@ impl Follower {
                 self.metrics.versions.set(live.fold.versions() as i64);
                 self.metrics.behind_ms.set(live.progress(now_ms).behind_ms.unwrap_or(-1));
             }
-            // Before it is ready the reading has no place yet.
             let end = tail.probe(&self.world, &self.metrics).await;
-            if self.world.live().ready && end.is_some_and(|end| pace.is_lost(tail.position(), end)) {
+            let position = tail.position();
+            if position >= 0 && end.is_some_and(|end| pace.is_lost(position, end)) {
                 return Error::Gone;
             }
         }

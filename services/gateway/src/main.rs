@@ -13,7 +13,7 @@ async fn main() -> ExitCode {
         let config: gateway::config::Config =
             layers::load("gateway", gateway::config::DEFAULTS, arguments.config.as_deref())?;
         telemetry::init(&config.log)?;
-        gateway::run(config, Shutdown::by_signal()?).await
+        Box::pin(gateway::run(config, Shutdown::by_signal()?)).await
     })
     .await
 }

@@ -106,6 +106,16 @@ pub async fn ledger(store: &Store) -> Result<Vec<LedgerRow>, Error> {
     store.rows("reading the ledger", store.query(sql)).await
 }
 
+/// The generation of the cells; 0 before the first rebuild.
+///
+/// # Errors
+/// ClickHouse.
+pub async fn generation(store: &Store) -> Result<u32, Error> {
+    let sql = "SELECT maxIf(generation, is_done = 1) FROM {cells}.rebuilds FINAL";
+    let rows = store.rows::<u32>("asking for the generation of the cells", store.query(sql)).await?;
+    Ok(rows.first().copied().unwrap_or(0))
+}
+
 /// Cells of transactions and ratings, of the periods with these indices.
 ///
 /// # Errors

@@ -45,6 +45,12 @@ pub enum Error {
     /// The calling task was given up.
     #[error("interrupted")]
     Interrupted,
+    /// The cells are of a newer generation than those that were read.
+    #[error("the cells were rebuilt and are of generation {0}; reading them anew")]
+    Rebuilt(u32),
+    /// The store must be read and cannot be.
+    #[error("the store of counts cannot be read")]
+    StoreAway,
 }
 
 impl Error {
@@ -64,7 +70,7 @@ impl Error {
 pub struct Tail {
     consumer: Arc<StreamConsumer>,
     topics: Names,
-    /// The next offset to be folded.
+    /// The next offset to be folded; -1 before the reading has a place.
     position: Arc<AtomicI64>,
     /// Broker's time of the first pack that was folded; `i64::MIN` if there never was one before it.
     first_at_ms: Arc<AtomicI64>,
@@ -83,12 +89,12 @@ impl Tail {
         Ok(Self {
             consumer: Arc::new(consumer),
             topics: topics.clone(),
-            position: Arc::new(AtomicI64::new(0)),
+            position: Arc::new(AtomicI64::new(-1)),
             first_at_ms: Arc::new(AtomicI64::new(i64::MAX)),
         })
     }
 
-    /// The next offset to be folded.
+    /// The next offset to be folded; -1 before the reading has a place.
     #[must_use]
     pub fn position(&self) -> i64 {
         self.position.load(Ordering::Acquire)
@@ -186,18 +192,26 @@ impl Tail {
         Ok(())
     }
 
-    /// Folds the next pack.
+    /// Folds the next pack. Cells of a generation before `generation` may be too large and are left out.
     ///
     /// # Errors
-    /// [`Error::Gone`] where the reading must begin anew. A broker that is away is no error: it is waited for.
-    pub async fn fold_next(&self, world: &World, metrics: &Metrics) -> Result<(), Error> {
+    /// [`Error::Gone`] and [`Error::Rebuilt`] where the reading must begin anew. A broker that is away is no error: it is
+    /// waited for.
+    pub async fn fold_next(&self, generation: u32, world: &World, metrics: &Metrics) -> Result<(), Error> {
         let message = match self.consumer.recv().await {
             Ok(message) => message,
             Err(error) => return not_gone(error),
         };
         let at_ms = message.timestamp().to_millis().unwrap_or_else(runtime::clock::now_ms);
+        let of = generation_of(message.key());
+        if of > generation {
+            return Err(Error::Rebuilt(of));
+        }
         match message.payload().and_then(proto::decode_pack) {
-            Some(pack) => {
+            Some(mut pack) => {
+                if of < generation {
+                    pack.cells.clear();
+                }
                 metrics.packs.inc();
                 metrics.cells.inc_by(pack.cells.len() as u64);
                 world.on_pack(&pack, at_ms);
@@ -255,6 +269,11 @@ impl Pace {
     }
 }
 
+/// The generation of a pack's cells, as its key says; packs without a key are of the first.
+fn generation_of(key: Option<&[u8]>) -> u32 {
+    key.and_then(|key| std::str::from_utf8(key).ok()).and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
 fn not_gone(error: KafkaError) -> Result<(), Error> {
     let code = match &error {
         KafkaError::MessageConsumption(code) | KafkaError::MessageConsumptionFatal(code) => *code,
@@ -288,5 +307,13 @@ mod tests {
         assert_eq!(lost(&[(9, 9), (9, 3), (9, 4), (9, 8)]), [false, false, false, true], "the topic is a new one");
         assert_eq!(lost(&[(5, 90), (6, 90), (6, 90), (7, 90), (7, 90)]), [false; 5], "slow, but it goes on");
         assert_eq!(lost(&[(9, 12), (9, 12), (9, 9), (9, 12), (9, 12)]), [false; 5], "a quiet topic");
+    }
+
+    #[test]
+    fn a_pack_without_a_key_is_of_the_first_generation() {
+        assert_eq!(
+            [None, Some(""), Some("7"), Some("x")].map(|key| generation_of(key.map(str::as_bytes))),
+            [0, 0, 7, 0]
+        );
     }
 }

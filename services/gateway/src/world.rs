@@ -89,6 +89,25 @@ impl World {
         world
     }
 
+    /// One that knows nothing yet, to be filled beside this one.
+    #[must_use]
+    pub fn beside(&self, now_ms: i64) -> Self {
+        Self::new(self.catalogue.clone(), self.fixed_tiles.clone(), now_ms)
+    }
+
+    /// Takes the figures of another, filled beside it, in the place of its own; the past is read again.
+    pub fn take_figures(&self, other: Self, now_ms: i64) {
+        let newer = other.live.into_inner().unwrap_or_else(PoisonError::into_inner);
+        {
+            let mut live = self.live();
+            live.fold = newer.fold.in_place_of(&live.fold);
+            live.receipts.clear();
+            live.incomplete = newer.incomplete;
+        }
+        self.late.notify_one();
+        self.look(now_ms);
+    }
+
     /// Is told when a late log has changed the past.
     #[must_use]
     pub fn late(&self) -> Arc<Notify> {

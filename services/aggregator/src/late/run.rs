@@ -28,6 +28,8 @@ pub struct Wiring {
     pub config: Config,
     /// Generation of the topics.
     pub epoch: u16,
+    /// Generation of the cells.
+    pub generation: u32,
     /// The store.
     pub store: Store,
     /// Metrics.
@@ -56,10 +58,10 @@ struct Turn {
 /// # Errors
 /// What needs a person: rules that are not known, a log that is shorter than its ledger.
 pub async fn run(log: Log, wiring: Wiring, mut shutdown: Shutdown) -> anyhow::Result<()> {
-    let Wiring { config, epoch, store, metrics } = wiring;
+    let Wiring { config, epoch, generation, store, metrics } = wiring;
     let bounds = |log: Log| anyhow::Ok(Arc::new(Bounds::new(&config.kafka, config.topics.of(log))?));
     let waits_for = others(log).iter().map(|log| anyhow::Ok((*log, bounds(*log)?))).collect::<Result<Vec<_>, _>>()?;
-    let publisher = Publisher::new(&config.kafka, &config.topics.live).context("live producer")?;
+    let publisher = Publisher::new(&config.kafka, &config.topics.live, generation).context("live producer")?;
     let skew_ms = i64::from(config.late.skew_ms);
     let stall = Stall::default();
     let own = bounds(log)?;

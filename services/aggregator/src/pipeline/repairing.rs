@@ -102,10 +102,9 @@ impl Loop {
             self.wiring.metrics.imbalances.inc();
             tracing::error!(
                 records = too_much,
-                "the store has more than the log, and nothing that grows is lowered: restore a backup from before"
+                "the store has more than the log, and nothing that grows is lowered: run `aggregator rebuild`"
             );
-            let words =
-                format!("The store has {too_much} records more than the log. Runbook: restore a backup from before.");
+            let words = format!("The store has {too_much} records more than the log. Runbook: `aggregator rebuild`.");
             self.wiring.alerts.raise("store_has_too_much", "store", &words);
         } else {
             self.wiring.alerts.resolve("store_has_too_much", "store");

@@ -1,4 +1,4 @@
-//! Reads records of raw again and adds up the cells of one day from them.
+//! Reads records of raw again and adds up the cells of some days from them.
 
 use clickhouse::Row;
 use domain::event::{Body, Event, PageView, Transaction};
@@ -73,7 +73,7 @@ impl Stored {
     }
 }
 
-/// The cells of these places, all of one day, up to the offset `end`.
+/// The cells of these places up to the offset `end`. Everything from their first day to their last is read.
 ///
 /// # Errors
 /// ClickHouse.
@@ -84,13 +84,14 @@ pub async fn cells(
     places: &[Place],
     end: u64,
 ) -> Result<Vec<Cell>, StoreError> {
-    let Some(day) = places.first().map(|place| place.day) else { return Ok(Vec::new()) };
-    let (from, until) = (Period::Day.start_ms(day), Period::Day.start_ms(day + 1));
+    let days = places.iter().map(|place| place.day);
+    let (Some(first), Some(last)) = (days.clone().min(), days.max()) else { return Ok(Vec::new()) };
+    let (from, until) = (Period::Day.start_ms(first), Period::Day.start_ms(last + 1));
     let mut cells = Vec::new();
     let (books, figures): (Vec<Place>, Vec<Place>) = places.iter().partition(|place| place.kind == Kind::Ledger);
     for (places, condition) in [
         (figures, format!("outcome = 1 AND {}", between("occurred_at", from, until))),
-        (books, between("appended_at", i64::from(day) * DAY_MS, (i64::from(day) + 1) * DAY_MS)),
+        (books, between("appended_at", i64::from(first) * DAY_MS, (i64::from(last) + 1) * DAY_MS)),
     ] {
         if places.is_empty() {
             continue;

@@ -62,7 +62,7 @@ struct OfDay {
 }
 
 /// A table of cells: kind, period, and how many records a row stands for.
-const TABLES: [(Kind, Period, &str, &str); 10] = {
+pub(crate) const TABLES: [(Kind, Period, &str, &str); 10] = {
     use {Kind::*, Period::*};
     const COUNTS: &str = "started + completed + failed + abandoned + arraySum(mapValues(ratings))";
     [
