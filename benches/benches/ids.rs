@@ -120,7 +120,7 @@ fn start(seed: &Seed, ids: u64, yardstick: &Figures) {
         let reading = (0..PARTITIONS as u16).map(|partition| {
             let (store, seed) = (store.clone(), seed.clone());
             let source = Source { log: Log::Events, epoch: EPOCH, partition };
-            tokio::spawn(async move { seed.read(&store, source, u64::MAX >> 1, from_ms).await })
+            tokio::spawn(async move { seed.read(&store, source, u64::MAX >> 1, from_ms, seed.none()).await })
         });
         let mut parts = Vec::new();
         for part in reading.collect::<Vec<_>>() {

@@ -13,6 +13,7 @@ mod clients;
 mod cluster;
 mod collector;
 mod dashboard;
+mod epoch;
 mod faults;
 mod govuk;
 mod late;

@@ -66,6 +66,7 @@ pub(crate) fn all() -> Vec<Test> {
         crate::repair::tests,
         crate::rebuild::tests,
         crate::rules::tests,
+        crate::epoch::tests,
         crate::pipeline::tests,
         crate::api::tests,
         crate::late::tests,

@@ -29,7 +29,15 @@ pub fn exact(truth: &Truth, sql: &Sql, limit: Duration) {
 /// # Panics
 /// When it takes longer, or anything differs.
 pub fn settled(truth: &Truth, log: &Log, sql: &Sql, limit: Duration) {
-    counted(sql, log.records().cast_signed(), limit);
+    settled_at(truth, log.records().cast_signed(), sql, limit);
+}
+
+/// The same where several logs have so many records together.
+///
+/// # Panics
+/// When it takes longer, or anything differs.
+pub fn settled_at(truth: &Truth, records: i64, sql: &Sql, limit: Duration) {
+    counted(sql, records, limit);
     let mut found = figures(truth, sql);
     let ledger = "SELECT service, outcome, toInt64(sum(n)) AS m FROM {figures}.ledger_hour WHERE outcome != 2 GROUP BY \
                   service, outcome HAVING m > 0";
@@ -98,32 +106,36 @@ pub fn imbalances(sql: &Sql) -> Vec<String> {
 fn imbalances_of(sql: &Sql, log: &str, outcome: u8, line: &str) -> Vec<String> {
     let mut found = Vec::new();
     let books = format!(
-        "SELECT p, toInt64(applied_end), difference, toInt64({line}) FROM {{figures}}.books WHERE log = '{log}'"
+        "SELECT epoch, p, toInt64(applied_end), difference, toInt64({line}) FROM {{figures}}.books WHERE log = '{log}'"
     );
     let raw = format!(
-        "SELECT p, toInt64(count()), toInt64(max(offset) + 1), toInt64(countIf(outcome = {outcome})) FROM {{cells}}.raw \
-         FINAL WHERE log = '{log}' GROUP BY p"
+        "SELECT epoch, p, toInt64(count()), toInt64(max(offset) + 1), toInt64(countIf(outcome = {outcome})) FROM \
+         {{cells}}.raw FINAL WHERE log = '{log}' GROUP BY epoch, p"
     );
-    let raw: BTreeMap<u16, (i64, i64, i64)> =
-        sql.rows::<(u16, i64, i64, i64)>(&raw).into_iter().map(|(p, n, end, counted)| (p, (n, end, counted))).collect();
+    let rows = sql.rows::<(u16, u16, i64, i64, i64)>(&raw).into_iter();
+    let raw: BTreeMap<(u16, u16), (i64, i64, i64)> =
+        rows.map(|(epoch, p, n, end, counted)| ((epoch, p), (n, end, counted))).collect();
     // Page views without the total of all pages, transactions, ratings, and steps that are in no total.
     let cells = format!(
-        "SELECT p, toInt64(sum(n)) FROM (SELECT p, started + completed + failed + abandoned + \
-         arraySum(mapValues(ratings)) AS n FROM {{cells}}.unmerged_day FINAL WHERE log = '{log}' UNION ALL SELECT p, \
-         views FROM {{cells}}.unmerged_page_day FINAL WHERE page > 0 AND log = '{log}' UNION ALL SELECT p, n FROM \
-         {{cells}}.unmerged_breakdown_day FINAL WHERE dimension = 'step' AND stage IN (1, 2) AND log = '{log}') GROUP BY p"
+        "SELECT epoch, p, toInt64(sum(n)) FROM (SELECT epoch, p, started + completed + failed + abandoned + \
+         arraySum(mapValues(ratings)) AS n FROM {{cells}}.unmerged_day FINAL WHERE log = '{log}' UNION ALL SELECT \
+         epoch, p, views FROM {{cells}}.unmerged_page_day FINAL WHERE page > 0 AND log = '{log}' UNION ALL SELECT epoch, \
+         p, n FROM {{cells}}.unmerged_breakdown_day FINAL WHERE dimension = 'step' AND stage IN (1, 2) AND log = '{log}') \
+         GROUP BY epoch, p"
     );
-    let cells: BTreeMap<u16, i64> = sql.rows::<(u16, i64)>(&cells).into_iter().collect();
-    for (p, applied_end, difference, counted) in sql.rows::<(u16, i64, i64, i64)>(&books) {
+    let rows = sql.rows::<(u16, u16, i64)>(&cells).into_iter();
+    let cells: BTreeMap<(u16, u16), i64> = rows.map(|(epoch, p, n)| ((epoch, p), n)).collect();
+    for (epoch, p, applied_end, difference, counted) in sql.rows::<(u16, u16, i64, i64, i64)>(&books) {
+        let (log, at) = (format!("{log}/{epoch}"), (epoch, p));
         if difference != 0 {
             found.push(format!("books of {log} {p}: difference {difference}"));
         }
-        if raw.get(&p) != Some(&(applied_end, applied_end, counted)) {
-            let raw = raw.get(&p);
+        if raw.get(&at) != Some(&(applied_end, applied_end, counted)) {
+            let raw = raw.get(&at);
             found.push(format!("{log} {p}: {applied_end} applied, {counted} {line}; raw (rows, end, {line}): {raw:?}"));
         }
-        if cells.get(&p).copied().unwrap_or(0) != counted {
-            found.push(format!("{log} {p}: {counted} {line}; in the cells of days {:?}", cells.get(&p)));
+        if cells.get(&at).copied().unwrap_or(0) != counted {
+            found.push(format!("{log} {p}: {counted} {line}; in the cells of days {:?}", cells.get(&at)));
         }
     }
     found

@@ -175,7 +175,10 @@ impl Log {
             }
             asked.map(|(_, high)| high.max(0).cast_unsigned()).map_err(|error| error.to_string())
         };
-        (0..self.parser.rules.partitions).map(end).collect()
+        let metadata = client.fetch_metadata(Some(&self.topic), Duration::from_secs(10));
+        let metadata = metadata.map_err(|error| error.to_string())?;
+        let partitions = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
+        (0..).take(partitions).map(end).collect()
     }
 
     /// Every record of the log up to these ends, partition by partition, as far as it can be decoded.

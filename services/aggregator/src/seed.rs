@@ -6,7 +6,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use clickhouse::Row;
-use domain::source::{EventId, Source};
+use domain::rules::Rules;
+use domain::source::{EventId, Log, ServiceNumber, Source, partition_of};
+use domain::time::HOUR_MS;
 use runtime::clickhouse::Store;
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +34,15 @@ struct Accepted {
     content: u64,
 }
 
+/// An accepted event in raw of an older generation of the log.
+#[derive(Debug, Row, Serialize, Deserialize)]
+struct Older {
+    id: [u8; 16],
+    appended_at_ms: i64,
+    content: u64,
+    service: u16,
+}
+
 /// Progress is told after so many ids.
 const TELL_EVERY: u64 = 65_536;
 /// Which ids: the ones that a source accepted below an offset, appended at an instant or later.
@@ -45,11 +56,61 @@ impl Seed {
         Ids::bounded(self.in_memory_max)
     }
 
-    /// The ids that a source accepted below `start`, appended at `from_ms` or later.
+    /// The ids that older generations of the log accepted, of the window before the first record of this one, and that
+    /// belong to this source now. The older ones are settled before a new one begins, so this is the same at every start.
     ///
     /// # Errors
     /// ClickHouse, or ids that cannot be written.
-    pub async fn read(&self, store: &Store, source: Source, start: u64, from_ms: i64) -> Result<Ids, Error> {
+    pub async fn older(
+        &self,
+        store: &Store,
+        source: Source,
+        rules: Option<&Rules>,
+        from_ms: i64,
+    ) -> Result<Ids, Error> {
+        let mut ids = self.none();
+        let Some(rules) = rules.filter(|_| source.log == Log::Events) else { return Ok(ids) };
+        const OLDER: &str = "FROM {cells}.raw WHERE log = ? AND epoch < ? AND outcome = 1";
+        let bound = |sql: String| store.query(&sql).bind(source.log as u8).bind(source.epoch);
+        let last = format!("SELECT toUnixTimestamp64Milli(max(appended_at)) {OLDER}");
+        let last = store.rows::<i64>("looking for older generations", bound(last)).await?.first().copied().unwrap_or(0);
+        // A broker's clock may be behind that of another; what is too old for a record does it no harm.
+        let from_ms = (last - rules.window_ms).max(from_ms) - HOUR_MS;
+        if last == 0 || from_ms > last {
+            return Ok(ids);
+        }
+        let sql = format!(
+            "SELECT UUIDToNum(raw.id) AS id, toUnixTimestamp64Milli(appended_at) AS appended_at_ms, content, service {OLDER} \
+             AND appended_at >= fromUnixTimestamp64Milli(?) ORDER BY appended_at"
+        );
+        let mut failed = None;
+        let take = |row: Older| {
+            let (id, service) = (EventId(u128::from_be_bytes(row.id)), ServiceNumber(row.service));
+            let home = partition_of(service, id, rules.spread(service), rules.partitions);
+            if home != source.partition || failed.is_some() {
+                return;
+            }
+            ids.load(id, Seen { appended_at_ms: row.appended_at_ms, content: row.content });
+            if ids.lacks_room() {
+                failed = tokio::task::block_in_place(|| ids.make_room(&self.folder)).err();
+            }
+        };
+        store.each("reading ids of older generations", bound(sql).bind(from_ms.max(0)), take).await?;
+        failed.map_or(Ok(ids), |error| Err(Error::Ids(error)))
+    }
+
+    /// Adds the ids that a source accepted below `start`, appended at `from_ms` or later.
+    ///
+    /// # Errors
+    /// ClickHouse, or ids that cannot be written.
+    pub async fn read(
+        &self,
+        store: &Store,
+        source: Source,
+        start: u64,
+        from_ms: i64,
+        mut ids: Ids,
+    ) -> Result<Ids, Error> {
         let bound = |sql: &str| store::bound(store, sql, source).bind(start).bind(from_ms.max(0));
         let counted = store.rows::<u64>("counting accepted ids", bound(&format!("SELECT count() {WHICH}"))).await?;
         let mut part = self.progress.begin(counted.first().copied().unwrap_or(0));
@@ -57,7 +118,7 @@ impl Seed {
             "SELECT UUIDToNum(raw.id) AS id, toUnixTimestamp64Milli(appended_at) AS appended_at_ms, content {WHICH} ORDER BY \
              log, epoch, p, offset"
         );
-        let (mut ids, mut failed) = (self.none(), None);
+        let mut failed = None;
         let take = |row: Accepted| {
             if failed.is_some() {
                 return;

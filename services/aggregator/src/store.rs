@@ -198,15 +198,20 @@ pub async fn resume(
     (ledger, start): (Ledger, u64),
     seed: &Seed,
 ) -> Result<Resume, Error> {
-    // A source without a ledger has no cell and no id that could matter: everything is decided anew from offset 0.
+    // With rules that this program does not know nothing is decided, whatever ids it has.
+    let rules = book.at(start).ok().map(|(rules, _)| rules);
+    // A source without a ledger has no cell and no id of its own that could matter: everything is decided from offset 0.
     if ledger.applied_end == 0 {
-        return Ok(Resume { ledger, start, ids: seed.none(), cells: Vec::new(), resident: Resident::ALL });
+        let ids = seed.older(store, source, rules, 0).await?;
+        return Ok(Resume { ledger, start, ids, cells: Vec::new(), resident: Resident::ALL });
     }
     let resident = Resident::at(ledger.appended_at_ms);
     let cells = resident_cells(store, source, resident).await?;
     let before_ms =
         if start < ledger.applied_end { appended_before(store, source, start).await? } else { ledger.appended_at_ms };
-    let ids = seed.read(store, source, start, before_ms - book.longest_window_ms()).await?;
+    let from_ms = before_ms - book.longest_window_ms();
+    let older = seed.older(store, source, rules, from_ms).await?;
+    let ids = seed.read(store, source, start, from_ms, older).await?;
     Ok(Resume { ledger, start, ids, cells, resident })
 }
 
