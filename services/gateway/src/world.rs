@@ -103,6 +103,7 @@ impl World {
             live.fold = newer.fold.in_place_of(&live.fold);
             live.receipts.clear();
             live.incomplete = newer.incomplete;
+            live.missed_at_ms = newer.missed_at_ms;
         }
         self.late.notify_one();
         self.look(now_ms);
