@@ -329,11 +329,7 @@ fn packages() -> Option<PathBuf> {
     dev::fetch::python_packages(&dev::Cache::open().ok()?, &dev::fetch::SCHEMATHESIS)
 }
 
-/// It still finds places where description and answers differ, so it runs only where it is asked for.
 fn lacks_schemathesis() -> Option<String> {
-    if std::env::var_os("PP_SCHEMATHESIS").is_none() {
-        return Some("PP_SCHEMATHESIS is not set: it still finds places where description and answers differ".into());
-    }
     if dev::tools::find("python3").is_none() {
         return Some("no python3 on this machine".into());
     }
@@ -356,7 +352,7 @@ fn schemathesis_finds_nothing(shared: &Shared) {
             "--phases",
             "examples,coverage,fuzzing",
         ])
-        .args(["--max-examples", "25", "--seed", "7", "--generation-database", "none", "--no-color", "--workers", "2"])
+        .args(["--max-examples", "12", "--seed", "7", "--generation-database", "none", "--no-color", "--workers", "2"])
         .args(["--header", &format!("Authorization: Bearer {}", stack.token("hmrc")), "--warnings", "off"])
         .env("PYTHONPATH", packages().expect("checked before"))
         .env("PYTHONDONTWRITEBYTECODE", "1")

@@ -190,17 +190,19 @@ fn path_id(path: &str) -> Value {
 }
 
 fn query(parameter: &Parameter, operation: &Operation) -> Value {
+    // Empty counts as absent, as forms without script send it.
     let schema = match &parameter.rule {
         Rule::Text(most) => json!({ "type": "string", "maxLength": most }),
-        // Empty counts as absent, as forms without script send it.
         Rule::Choice(words) => {
             let words: Vec<_> = words.iter().map(String::as_str).chain([""]).collect();
             json!({ "type": "string", "enum": words })
         }
         Rule::Slug => json!({ "type": "string", "pattern": "^[a-z0-9-]{0,100}$" }),
-        Rule::Number(bounds, usual) => {
-            json!({ "type": "integer", "minimum": bounds.start(), "maximum": bounds.end(), "default": usual })
-        }
+        // A number within bounds, or a text without a character.
+        Rule::Number(bounds, usual) => json!({
+            "type": ["integer", "string"], "maxLength": 0,
+            "minimum": bounds.start(), "maximum": bounds.end(), "default": usual,
+        }),
         Rule::Said(rule) => json!({ "type": "string", "description": rule }),
     };
     let (meaning, example) = meaning(parameter.name);
