@@ -22,11 +22,7 @@ fn axe() -> Option<std::path::PathBuf> {
     dev::fetch::axe_script(&dev::Cache::open().ok()?)
 }
 
-/// It still finds what is to be mended (the names and words of treemaps), so it runs only where it is asked for.
 fn lacks() -> Option<String> {
-    if std::env::var_os("PP_ACCESSIBLE").is_none() {
-        return Some("PP_ACCESSIBLE is not set: it still finds names and cut words in treemaps".to_owned());
-    }
     Browser::lacks().or_else(|| axe().is_none().then(|| "axe-core was not fetched (dev fetch --tests)".to_owned()))
 }
 
@@ -65,8 +61,9 @@ const PAGES: [&str; 29] = [
     "/compare?services=no-such-service",
 ];
 
-/// As narrow as a phone, or a desk at 400 per cent; and a desk.
+/// As narrow as a phone, or a desk at 400 per cent; a tablet; and a desk.
 const NARROW: (u32, u32) = (320, 568);
+const TABLET: (u32, u32) = (800, 1_100);
 const DESK: (u32, u32) = (1_280, 900);
 /// Pages that are looked at at once.
 const TABS: usize = 3;
@@ -144,6 +141,7 @@ fn look_at(page: &mut Page, plain: &mut Page, url: &str, scripts: &str) -> Vec<S
     page.resize(DESK);
     page.go(url);
     page.eval(scripts);
+    let without = without_script(page, plain, url);
     let count = page.eval("accessible.watch()").as_u64().expect("a number");
     // A field of a date has several stops.
     (0..count + 16).for_each(|_| page.tab());
@@ -155,22 +153,26 @@ fn look_at(page: &mut Page, plain: &mut Page, url: &str, scripts: &str) -> Vec<S
             page.prefer(scheme);
             ask(page, &format!("{how}, {scheme}"), &format!("accessible.axe({is_colours_only})"));
         }
-        ask(page, &how, &format!("accessible.fits({})", size.0));
-        ask(page, &how, "accessible.labels()");
+        fits(page, &mut ask, size);
     }
-    wrong.extend(without_script(page, plain, url));
+    page.resize(TABLET);
+    fits(page, &mut ask, TABLET);
+    wrong.extend(without);
     wrong
+}
+
+/// Nothing is cut off, wider than the window or on top of something else.
+fn fits(page: &mut Page, ask: &mut impl FnMut(&mut Page, &str, &str), (width, _): (u32, u32)) {
+    let how = format!("at {width} pixels");
+    ask(page, &how, &format!("accessible.fits({width})"));
+    ask(page, &how, "accessible.labels()");
 }
 
 /// The same figures, headings, drawings and tables are there when no script runs.
 fn without_script(page: &mut Page, plain: &mut Page, url: &str) -> Vec<String> {
-    let content = |page: &mut Page| {
-        page.resize(DESK);
-        page.go(url);
-        page.eval(concat!(include_str!("accessible.js"), "; 1"));
-        page.eval("accessible.content()")
-    };
-    let (with, without) = (content(page), content(plain));
+    plain.go(url);
+    plain.eval(concat!(include_str!("accessible.js"), "; 1"));
+    let (with, without) = (page.eval("accessible.content()"), plain.eval("accessible.content()"));
     let parts = ["figures", "headings", "drawings", "tables"].into_iter().filter(|part| with[*part] != without[*part]);
     parts.map(|part| format!("without script: {part} {} instead of {}", without[part], with[part])).collect()
 }

@@ -81,6 +81,8 @@ impl Browser {
         for domain in ["Page.enable", "Runtime.enable", "Log.enable", "Network.enable"] {
             page.call(domain, &json!({}));
         }
+        // Each tab has the keyboard, as if its window were in front.
+        page.call("Emulation.setFocusEmulationEnabled", &json!({"enabled": true}));
         page.resize(size);
         page
     }
@@ -148,9 +150,8 @@ impl Page {
         self.call("Emulation.setScriptExecutionDisabled", &json!({"value": true}));
     }
 
-    /// Presses the Tab key in a window that has the keyboard.
+    /// Presses the Tab key.
     pub fn tab(&mut self) {
-        self.call("Emulation.setFocusEmulationEnabled", &json!({"enabled": true}));
         for what in ["rawKeyDown", "keyUp"] {
             let key = json!({"type": what, "key": "Tab", "code": "Tab", "windowsVirtualKeyCode": 9});
             self.call("Input.dispatchKeyEvent", &key);

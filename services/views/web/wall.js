@@ -302,7 +302,9 @@ class Wall {
     const angle = (minute % 12) * (Math.PI / 6);
     const main = document.querySelector("main");
     if (main === null) return;
-    const to = `translate(${Math.round(radius * Math.cos(angle))}px, ${Math.round(radius * Math.sin(angle))}px)`;
+    // Never to the right, where it would be wider than the window.
+    const [x, y] = [-Math.abs(radius * Math.cos(angle)), radius * Math.sin(angle)];
+    const to = `translate(${Math.round(x)}px, ${Math.round(y)}px)`;
     if (main.style.transform !== to) main.style.transform = to;
   }
 

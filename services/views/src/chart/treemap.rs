@@ -94,16 +94,16 @@ const LINE: f64 = 19.0;
 const BIG_CHAR: f64 = 13.6;
 const BIG_LINE: f64 = 31.0;
 
-/// The map as SVG; `width` is what it has on a desk, in pixels, by which words are chosen.
-pub(crate) fn svg(map: &Treemap, width: f64) -> Markup {
+/// The map as SVG; `width` is what it has on a desk, in pixels, by which words are chosen. Ids begin with `id`.
+pub(crate) fn svg(map: &Treemap, id: &str, width: f64) -> Markup {
     let groups = groups(&map.tiles);
     let sums: Vec<u64> = groups.iter().map(|group| group.iter().map(|tile| tile.volume).sum()).collect();
     let outer = squarify(&sums, Rect { x: 0.0, y: 0.0, w: width, h: HEIGHT });
     html! {
         svg.tm height=(HEIGHT) role="group" aria-label=(format!("Treemap: {}; the same figures are in the table below", map.title)) {
-            @for (group, area) in groups.iter().zip(outer) {
+            @for (i, (group, area)) in groups.iter().zip(outer).enumerate() {
                 @let values: Vec<u64> = group.iter().map(|tile| tile.volume).collect();
-                @for (tile, rect) in group.iter().zip(squarify(&values, area)) { (tile_svg(tile, rect, width, map.volume)) }
+                @for (j, (tile, rect)) in group.iter().zip(squarify(&values, area)).enumerate() { (tile_svg(tile, &format!("{id}-{i}-{j}"), rect, width, map.volume)) }
                 @if group.len() > 1 { rect.tm-dept x=(percent(area.x, width)) y=(pixels(area.y)) width=(percent(area.w, width)) height=(pixels(area.h)) {} }
             }
         }
@@ -128,20 +128,26 @@ fn pixels(n: f64) -> String {
     format!("{n:.1}")
 }
 
-fn tile_svg(tile: &Tile, rect: Rect, width: f64, whole: u64) -> Markup {
+/// A tile. Its name begins with the words that are seen in this window, and goes on with the exact figure.
+fn tile_svg(tile: &Tile, id: &str, rect: Rect, width: f64, whole: u64) -> Markup {
     let colour = tile.department.as_ref().map_or(5, parts::colour);
-    let text = title(tile);
+    // As many words as fit into a window of each width; `explorer.css` shows those of this one.
+    let labels = WINDOWS
+        .map(|(class, shown)| (class, label(tile, Rect { w: rect.w * (shown / width).min(FIT), ..rect }, whole)));
+    let is_named = labels.iter().all(|(_, lines)| words(lines).starts_with(&tile.name));
     html! {
-        a href=(tile.href) aria-label=(spoken(tile)) {
+        a href=(tile.href) aria-labelledby=(format!("{id}w {id}x")) {
             svg x=(percent(rect.x, width)) y=(pixels(rect.y)) width=(percent(rect.w, width)) height=(pixels(rect.h)) {
-                title { (text) }
+                title { (title(tile)) }
                 rect width="100%" height="100%" class=(format!("f{colour}")) {}
-                // As many words as fit into a window of each width; `look.css` shows those of this one.
-                @for (class, shown) in WINDOWS {
-                    g class=(class) aria-hidden="true" { @for line in label(tile, Rect { w: rect.w * (shown / width).min(FIT), ..rect }, whole) {
-                        text x="10" y=(line.y) class=(format!("on{colour}{}{}", if line.number { " num" } else { "" }, if line.big { " big" } else { "" })) { (line.text) }
-                    } }
+                g id=(format!("{id}w")) {
+                    @for (class, lines) in labels {
+                        g class=(class) { @for line in lines {
+                            text x="10" y=(line.y) class=(format!("on{colour}{}{}", if line.number { " num" } else { "" }, if line.big { " big" } else { "" })) { (line.text) " " }
+                        } }
+                    }
                 }
+                desc id=(format!("{id}x")) { @if is_named { (exact(tile)) } @else { (title(tile)) } }
             }
         }
     }
@@ -149,18 +155,24 @@ fn tile_svg(tile: &Tile, rect: Rect, width: f64, whole: u64) -> Markup {
 
 /// `Stamp Duty Reserve Tax transactions, HM Revenue and Customs: 1,540,077,106 a year`
 fn title(tile: &Tile) -> String {
-    let exact = format::exact(tile.volume);
-    let of = match &tile.department {
-        Some(department) if department.name != tile.name => format!(", {}", department.name),
-        _ => String::new(),
-    };
-    format!("{}{of}: {exact} a year", tile.name)
+    let sign = if department(tile).is_some() { ", " } else { ": " };
+    format!("{}{sign}{}", tile.name, exact(tile))
 }
 
-/// The same, with the short name that may be all that is seen.
-fn spoken(tile: &Tile) -> String {
-    let also = if tile.name.contains(&tile.short_name) { String::new() } else { format!(", {}", tile.short_name) };
-    title(tile).replacen(&tile.name, &format!("{}{also}", tile.name), 1)
+/// The same without the name.
+fn exact(tile: &Tile) -> String {
+    let of = department(tile).map(|name| format!("{name}: ")).unwrap_or_default();
+    format!("{of}{} a year", format::exact(tile.volume))
+}
+
+/// The department, unless the name says it.
+fn department(tile: &Tile) -> Option<&str> {
+    let name = tile.department.as_ref()?.name.as_str();
+    (!tile.name.starts_with(name)).then_some(name)
+}
+
+fn words(lines: &[Line]) -> String {
+    lines.iter().map(|line| line.text.as_str()).collect::<Vec<_>>().join(" ")
 }
 
 struct Line {
@@ -304,6 +316,20 @@ mod tests {
             services: 1,
             others: false,
         }
+    }
+
+    #[test]
+    fn a_link_is_called_what_is_seen_and_then_what_it_is_exactly() {
+        let map = |name: &str, volume| {
+            let tile = Tile { name: name.into(), volume, ..tile() };
+            Treemap { title: "All".into(), address: String::new(), volume: 1_000_000_000, tiles: vec![tile] }
+        };
+        let wide = svg(&map("Customs", 136_200_000), "tm", 800.0).into_string();
+        assert!(wide.contains("aria-labelledby=\"tm-0-0w tm-0-0x\""), "{wide}");
+        assert!(wide.contains("<desc id=\"tm-0-0x\">136,200,000 a year</desc>"), "the name is seen: {wide}");
+        let long = "A name that is far too long for any tile of any window that there is, for it goes on and on and on";
+        let narrow = svg(&map(long, 7), "tm", 800.0).into_string();
+        assert!(narrow.contains(&format!("<desc id=\"tm-0-0x\">{long}: 7 a year</desc>")), "{narrow}");
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub fn home_page(home: &ExplorerHome) -> String {
         (newest(home))
         section.sec #map {
             header { h2 { "Where the transactions are" } p.sub { "Area is transactions a year, colour is the department. Anything under a fortieth of the whole is gathered in “others”; choose a tile to go into it." } }
-            div.maps { @for (map, width) in [(&home.map, WIDE), (&home.rest, NARROW)] { (map_figure(map, width, &html! { h3 { (map.title) } })) } }
+            div.maps { @for (map, id, width) in [(&home.map, "tm", WIDE), (&home.rest, "tr", NARROW)] { (map_figure(map, id, width, &html! { h3 { (map.title) } })) } }
         }
         section.sec #departments {
             header { h2 { "By department" } p.sub { "Yearly figures of each service, summed. Take-up is the ratio of the sums over the services that state both figures; each sum says over how many services it goes." }
@@ -96,11 +96,11 @@ fn newest(home: &ExplorerHome) -> Markup {
     }
 }
 
-fn map_figure(map: &Treemap, width: f64, title: &Markup) -> Markup {
+fn map_figure(map: &Treemap, id: &str, width: f64, title: &Markup) -> Markup {
     html! {
         figure {
             div.ctitle { (title) }
-            @if map.tiles.is_empty() { p { (missing("not provided")) } } @else { (treemap::svg(map, width)) }
+            @if map.tiles.is_empty() { p { (missing("not provided")) } } @else { (treemap::svg(map, id, width)) }
             div.cfoot {
                 details { summary { "View as table" } div.scroll tabindex="0" { (treemap::table(map)) } }
                 a href=(with_format(&map.address)) { "CSV" } a href=(format!("/api/v1{}", map.address)) { "JSON" }
@@ -117,7 +117,7 @@ fn with_format(address: &str) -> String {
 
 /// The map of a department or an agency, with its title and table.
 pub(super) fn body_map(map: &Treemap) -> Markup {
-    map_figure(map, FULL, &html! { h3 { (map.title) } })
+    map_figure(map, "tm", FULL, &html! { h3 { (map.title) } })
 }
 
 /// `/explorer/treemap`
@@ -130,7 +130,7 @@ pub fn map_page(page: &ExplorerMap) -> String {
             p.lead.sub { "Area is transactions a year, colour is the department. Anything under a fortieth of the whole is gathered in “others”; choose a tile to go into it." }
         }
         (year_form(&page.asked, &page.windows, "/explorer/treemap"))
-        section.sec.listed aria-label="The map" { (map_figure(&page.map, FULL, &html! { h2 { (page.map.title) } })) }
+        section.sec.listed aria-label="The map" { (map_figure(&page.map, "tm", FULL, &html! { h2 { (page.map.title) } })) }
     };
     frame(
         &Frame {
