@@ -20,7 +20,7 @@ use views::figures::{self, Context, DepartmentRef, Freshness, Live as LiveFigure
 
 use crate::days::Days;
 use crate::fold::{Bucket, Measure, Sum};
-use crate::history::{self, Books, Weekdays};
+use crate::history::{self, Books, Hours, Weekdays};
 use crate::progress;
 use crate::silence::{SILENT_SHOWN, Silence};
 use crate::stated::Reading;
@@ -91,6 +91,13 @@ impl Composer<'_> {
         }
     }
 
+    /// Up to when every record is decided, by the time the log took it, those of the late logs among them.
+    #[must_use]
+    pub fn settled_ms(&self, context: &Context) -> i64 {
+        let edge_ms = context.edge_ms();
+        self.live.pipeline.late_settled_ms().map_or(edge_ms, |late_ms| late_ms.min(edge_ms))
+    }
+
     fn silent(&self, silence: &Silence) -> Vec<figures::Silent> {
         let shown = silence.silent.iter().filter_map(|silent| {
             let service = self.catalogue.service(silent.service)?;
@@ -147,12 +154,20 @@ impl Composer<'_> {
         self.live_of(context, minute, today)
     }
 
-    /// What is usual by hour on a day like today, and what the day is likely to come to.
-    fn usual_day(&self, context: &Context, number: ServiceNumber) -> Option<figures::UsualDay> {
+    /// The days like today on which anything of the services asked for was counted, newest first, with their hours.
+    fn days_alike(&self, context: &Context, which: impl Fn(ServiceNumber) -> bool) -> Vec<(Day, Hours)> {
         if self.weekdays.today != Some(context.today) {
-            return None;
+            return Vec::new();
         }
-        let days: Vec<_> = self.weekdays.days.iter().filter_map(|(day, all)| Some((*day, all.get(&number)?))).collect();
+        let of_day = |(day, all): &(Day, BTreeMap<ServiceNumber, Hours>)| {
+            let mine = all.iter().filter(|(number, _)| which(**number)).map(|(_, hours)| *hours);
+            Some((*day, mine.reduce(history::sum_of_hours)?))
+        };
+        self.weekdays.days.iter().filter_map(of_day).collect()
+    }
+
+    /// What is usual by hour on a day like today, and what the day is likely to come to.
+    fn usual_day(context: &Context, days: &[(Day, Hours)], so_far: Option<u64>) -> Option<figures::UsualDay> {
         let (first, _) = days.first().filter(|_| days.len() >= usual::WEEKS_NEEDED)?;
         let in_hour = |place: usize| {
             let mut counts: Vec<f64> = days.iter().map(|(_, hours)| hours[place].unwrap_or(0).max(0) as f64).collect();
@@ -166,7 +181,7 @@ impl Composer<'_> {
                 (history::by_time_of_day(hours, since_midnight_ms).min(whole), whole)
             })
             .collect();
-        let so_far = self.counted_today(number).completed.unwrap_or(0) as f64;
+        let so_far = so_far.unwrap_or(0) as f64;
         Some(figures::UsualDay {
             days: days.len() as u32,
             bank_holiday: first.weekday() != context.today.weekday(),
@@ -202,14 +217,9 @@ impl Composer<'_> {
     /// What is usual by now, over the services that are asked for. A day before counts if anything of them was counted.
     fn usual(&self, context: &Context, which: impl Fn(ServiceNumber) -> bool) -> figures::Usual {
         let since_midnight_ms = (context.edge_ms() - context.today.start_ms()).max(0);
-        let mut known: Vec<f64> = Vec::new();
-        if self.weekdays.today == Some(context.today) {
-            for (_, hours) in &self.weekdays.days {
-                let mine = hours.iter().filter(|(service, _)| which(**service));
-                let counts = mine.map(|(_, hours)| history::by_time_of_day(hours, since_midnight_ms));
-                known.extend(counts.reduce(|a, b| a + b));
-            }
-        }
+        let days = self.days_alike(context, which);
+        let counts = days.iter().map(|(_, hours)| history::by_time_of_day(hours, since_midnight_ms));
+        let mut known: Vec<f64> = counts.collect();
         let weeks = known.len() as u32;
         let range = usual::range(&mut known).map(range_figures);
         figures::Usual { weeks, weeks_needed: usual::WEEKS_NEEDED as u32, range }

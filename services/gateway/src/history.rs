@@ -228,6 +228,13 @@ pub fn by_time_of_day(hours: &Hours, since_midnight_ms: i64) -> f64 {
     hours.iter().enumerate().map(|(place, n)| n.unwrap_or(0) as f64 * share(place)).sum()
 }
 
+/// Two services together: an hour in which nothing of either was counted stays missing.
+#[must_use]
+pub fn sum_of_hours(a: Hours, b: Hours) -> Hours {
+    let either = |place: usize| a[place].or(b[place]).map(|_| a[place].unwrap_or(0) + b[place].unwrap_or(0));
+    std::array::from_fn(either)
+}
+
 /// What was completed in the 60 minutes before a time of day, the hours' parts in proportion; `None` in the first hour,
 /// which reaches into the day before.
 #[must_use]

@@ -149,6 +149,15 @@ impl Pipeline {
         self.sources.keys().filter(|source| source.log == log).map(|source| source.epoch).max()
     }
 
+    /// Up to when the late logs are decided that have records before them; `None` if none has.
+    #[must_use]
+    pub fn late_settled_ms(&self) -> Option<i64> {
+        let waits = |(source, progress): &(Source, &SourceProgress)| {
+            source.log != Log::Events && progress.applied_end < progress.log_end
+        };
+        self.sources().filter(waits).map(|(_, progress)| progress.wm_ms.unwrap_or(0)).min()
+    }
+
     /// The whole at an instant; `ready` is whether the gateway has read all it needs.
     #[must_use]
     pub fn at(&self, now_ms: i64, ready: bool) -> Progress {
@@ -295,8 +304,13 @@ mod tests {
         let mut pipeline = pipeline(&[(pack(0, 9, 9, NOW), NOW)]);
         let mut late = pack(0, 1, 500, NOW - 900_000);
         late.source.log = Log::Backfill;
+        assert_eq!(pipeline.late_settled_ms(), None);
         pipeline.on_pack(&late, NOW - 60_000);
         assert_eq!(pipeline.at(NOW, true).state, State::Ok);
+        assert_eq!(pipeline.late_settled_ms(), Some(NOW - 900_000), "what came since is on its way");
+        (late.applied_end, late.appended_at_ms) = (500, NOW - 800_000);
+        pipeline.on_pack(&late, NOW);
+        assert_eq!(pipeline.late_settled_ms(), None);
     }
 
     #[test]

@@ -184,6 +184,13 @@ impl<'a> Scope<'a> {
         Period::Minute.index_at(self.today.start_ms())..=self.minute
     }
 
+    /// From London midnight up to the open one.
+    fn hours_of_today(&self) -> impl Iterator<Item = At> + use<> {
+        let hour = |ms| Period::Hour.index_at(ms);
+        let hours = hour(self.today.start_ms())..=hour(Period::Minute.start_ms(self.minute));
+        hours.map(|index| At { period: Period::Hour, index })
+    }
+
     /// Whether a topic still carries this value; what it carries no more is left out of its snapshots.
     #[must_use]
     pub fn carries(&self, topic: Topic, key: Key, at: At) -> bool {
@@ -226,6 +233,11 @@ fn overview(fold: &Fold, scope: &Scope<'_>, since: u64, put: &mut Put<'_>) {
             }
         }
     }
+    for at in scope.hours_of_today() {
+        if let Some(bucket) = changed(fold, at, since) {
+            put_all(bucket, at, since, put);
+        }
+    }
     let at = At::day(scope.today);
     if let Some(bucket) = changed(fold, at, since) {
         put_all(bucket, at, since, put);
@@ -256,11 +268,8 @@ fn wall(fold: &Fold, scope: &Scope<'_>, since: u64, put: &mut Put<'_>) {
 }
 
 fn service(number: ServiceNumber, fold: &Fold, scope: &Scope<'_>, since: u64, put: &mut Put<'_>) {
-    let hour = |ms| Period::Hour.index_at(ms);
-    let hours = hour(scope.today.start_ms())..=hour(Period::Minute.start_ms(scope.minute));
     let minutes = scope.minutes().map(At::minute);
-    let hours = hours.map(|index| At { period: Period::Hour, index });
-    for at in minutes.chain(hours).chain([At::day(scope.today)]) {
+    for at in minutes.chain(scope.hours_of_today()).chain([At::day(scope.today)]) {
         let Some(sum) = fold.sum(at.period, at.index, number).filter(|sum| sum.version > since) else { continue };
         for measure in Measure::all() {
             if let Some(value) = sum.get(measure) {

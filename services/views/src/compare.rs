@@ -15,6 +15,7 @@ use crate::layout::{Frame, REFRESH_S, page as frame};
 use crate::parts::{foot, icon};
 use crate::service::notes::{entry, of_period};
 use crate::service::spanbar::{in_words, spanbar};
+use crate::words::{OVER_ALL, is_over_all};
 use crate::{clock, format};
 
 pub use asked::{Against, LINES_MAX, Metric, Scale};
@@ -343,6 +344,7 @@ fn side_by_side(c: &Compare) -> Markup {
                     td.n.nc { (or(line.stated.as_ref().and_then(|s| s.cost).map(format::pounds), "not provided")) }
                 } } }
             } }
+            @if c.lines.iter().any(|line| is_over_all(line.whole.completed_of_started, line.whole.started)) { p.tiny { "Completion: " (OVER_ALL.to_lowercase()) } }
         }
     }
 }

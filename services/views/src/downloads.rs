@@ -2,6 +2,8 @@
 //!
 //! Invariant: the same figures as on the page; unknown is an empty field.
 
+use domain::time::HOUR_MS;
+
 use crate::clock;
 use crate::csv::{Csv, figure};
 use crate::figures::{Compare, Live, Overview, Wall};
@@ -16,12 +18,18 @@ pub enum Table {
     Services,
     /// The last hour by minute and department.
     Minutes,
+    /// Today and what is usual, by hour.
+    Hours,
 }
 
 impl Table {
     /// All, with their words in addresses.
-    pub const ALL: [(&'static str, Self); 3] =
-        [("departments", Self::Departments), ("services", Self::Services), ("minutes", Self::Minutes)];
+    pub const ALL: [(&'static str, Self); 4] = [
+        ("departments", Self::Departments),
+        ("services", Self::Services),
+        ("minutes", Self::Minutes),
+        ("hours", Self::Hours),
+    ];
 }
 
 fn live(live: &Live) -> [String; 3] {
@@ -68,7 +76,25 @@ pub fn overview(o: &Overview, table: Table) -> String {
             let lines: Vec<_> = std::iter::once(("all", &o.total)).chain(departments).collect();
             minutes(o.context.minutes_from_s(), &lines)
         }
+        Table::Hours => hours(o),
     }
+}
+
+/// Each hour of today; what is usual is known of those to come as well.
+fn hours(o: &Overview) -> String {
+    let mut csv = Csv::new(&["hour", "completed", "usual_low", "usual_median", "usual_high", "same_weekday"]);
+    let day = o.context.today;
+    for (place, from_ms) in (day.start_ms()..day.next().start_ms()).step_by(HOUR_MS as usize).enumerate() {
+        let completed = o.hours.get(place).and_then(|hour| hour.completed);
+        let usual = o.usual_day.as_ref().and_then(|usual| usual.hours.get(place).copied().flatten());
+        let before = o.same_weekday.as_ref().and_then(|before| before.hours.get(place)?.completed);
+        let usual = [usual.map(|range| range.low), usual.map(|range| range.median), usual.map(|range| range.high)];
+        let mut fields = vec![clock::utc(from_ms), figure(completed)];
+        fields.extend(usual.map(figure));
+        fields.push(figure(before));
+        csv.row(&fields);
+    }
+    csv.into_text()
 }
 
 /// Today by minute.

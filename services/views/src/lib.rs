@@ -31,6 +31,7 @@ mod service_use;
 pub mod services;
 pub mod span;
 mod stated_part;
+mod today;
 pub mod wall;
 pub mod words;
 

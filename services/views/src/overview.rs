@@ -12,6 +12,7 @@ use crate::figures::{Books, DepartmentRow, Overview, Ratio};
 use crate::layout::{Frame, REFRESH_S, page as frame};
 use crate::parts::{Figure, Sums, against_usual, badge, bar, colour, fig, foot, ratio, share, spark, usual_range};
 use crate::rows::{Columns, minutes_table, services_table};
+use crate::today::{self, Today};
 use crate::{clock, format, parts};
 
 /// The address of the page's JSON twin.
@@ -28,6 +29,7 @@ pub fn page(o: &Overview) -> String {
                     p.lead.sub data-island="who" { (who(o)) }
                 }
                 (heroes(o))
+                (today::block(&Today::of_government(o, API)))
                 (minutes(o))
                 div.three.kp3 data-island="rates" { (rates(o)) }
             }

@@ -7,7 +7,6 @@ mod beside;
 pub(crate) mod notes;
 mod past;
 pub(crate) mod spanbar;
-mod today;
 
 use domain::calendar::Length;
 use maud::{Markup, PreEscaped, html};
@@ -19,6 +18,8 @@ use crate::layout::{ATTRIBUTION, Frame, REFRESH_S, page as frame};
 use crate::parts::{Figure, Sums, against_usual, badge, fig, foot, ratio, usual_range};
 use crate::rows::minutes_table;
 use crate::service_use::{channels, completion, durations, ratings, reasons, score, took_channels};
+use crate::today::{self, Today};
+use crate::words::{OVER_ALL, is_over_all};
 use crate::{clock, format};
 
 /// The whole page.
@@ -29,7 +30,7 @@ pub fn page(s: &ServicePage) -> String {
     let body = html! {
         (heading(s))
         section.row.first aria-label="Now" { (now(s)) (minutes(s)) }
-        (today::today(s))
+        (today::row(&Today::of_service(s)))
         (rates(s))
         @match &s.past {
             Some(series) => {
@@ -154,7 +155,8 @@ fn rates(s: &ServicePage) -> Markup {
                 &html! { "completed digitally ÷ all completed" }, &html! { "counted" }))
             (fig("", &html! { "Completion rate, today" },
                 &ratio("completion", &Sums { n: "completed_started", of: "started" }, finished, if all.is_some() { "sends no starts" } else { "no events yet" }),
-                &html! { "completed ÷ started, over channels that report starts" }, &html! { "counted" }))
+                &html! { "completed ÷ started, over channels that report starts" },
+                &html! { "counted" span data-island="over-all" { @if is_over_all(s.stages.completed_of_started, s.stages.started) { ". " (OVER_ALL) } } }))
             (fig("", &html! { "User satisfaction, today" }, &score(s),
                 &html! { "mean of ratings 1 to 5" }, &html! { "counted" }))
             (fig("", &html! { "Transactions a year" },

@@ -7,6 +7,7 @@ use maud::{Markup, html};
 use crate::figures::ServicePage;
 use crate::parts::{Figure, Sums, bar, foot, ratio, share};
 use crate::service::api;
+use crate::words::{OVER_ALL, is_over_all};
 use crate::{clock, format, words};
 
 const RATING_SUM: &str = "rating:1+2*rating:2+3*rating:3+4*rating:4+5*rating:5";
@@ -62,7 +63,7 @@ pub(crate) fn completion(s: &ServicePage) -> Markup {
             div.say {
                 h2 { "Completion" }
                 div data-island="completion-lead" {
-                    @if let Some(lead) = lead { p.lead { (lead) } p.sub { "Today until " (clock::hm(s.context.edge_ms())) ". Some that started today are still on their way." @if apart > 0 { " Not in the rate: " (format::exact(apart)) " completed through channels that report no starts." } } }
+                    @if let Some(lead) = lead { p.lead { (lead) } p.sub { "Today until " (clock::hm(s.context.edge_ms())) ". Some that started today are still on their way." @if is_over_all(stages.completed_of_started, stages.started) { " " (OVER_ALL) } @if apart > 0 { " Not in the rate: " (format::exact(apart)) " completed through channels that report no starts." } } }
                     @else { p.lead { "This service has sent no starts today, so there is no completion rate." } }
                 }
             }

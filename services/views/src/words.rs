@@ -47,3 +47,12 @@ pub const fn reason(reason: Reason) -> &'static str {
 
 /// Ratings 1 to 5.
 pub const RATINGS: [&str; 5] = ["Very dissatisfied", "Dissatisfied", "Neither", "Satisfied", "Very satisfied"];
+
+/// Said beside a completion rate above 100%.
+pub const OVER_ALL: &str = "Over 100% because a start in one period may complete in the next.";
+
+/// Whether a completion rate is above 100%.
+#[must_use]
+pub fn is_over_all(completed_of_started: Option<u64>, started: Option<u64>) -> bool {
+    completed_of_started.zip(started).is_some_and(|(completed, started)| started > 0 && completed > started)
+}

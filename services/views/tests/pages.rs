@@ -71,6 +71,7 @@ fn every_page_is_left_to_be_looked_at() {
 fn usual_overview() -> Overview {
     let mut o = overview(context());
     o.usual = usual(o.total.today.expect("a total"));
+    o.usual_day = Some(usual_day(o.context.today));
     o
 }
 

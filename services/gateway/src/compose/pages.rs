@@ -43,10 +43,16 @@ impl Composer<'_> {
     pub fn overview(&self) -> Overview {
         let context = self.context();
         let heard = self.heard_today();
+        let total = self.total(&context);
+        let alike = self.days_alike(&context, ServiceNumber::is_public);
+        let in_hour = |hour| self.live.fold.bucket(Period::Hour, hour)?.all().map(|all| all.completed);
         Overview {
             services_today: heard.len() as u32,
             services_known: self.catalogue.services().len() as u32,
-            total: self.total(&context),
+            hours: hours(&context, in_hour),
+            usual_day: Self::usual_day(&context, &alike, total.today),
+            same_weekday: self.same_weekday(&alike),
+            total,
             usual: self.usual(&context, ServiceNumber::is_public),
             rates: self.rates(),
             departments: self.departments(&context, &heard),
@@ -140,19 +146,21 @@ impl Composer<'_> {
         let sum = self.day().and_then(|day| day.sum(number));
         let stage = |stage| whole(sum.and_then(|sum| sum.get(Measure::Stage(stage))));
         let detail = self.live.fold.detail(context.today, number);
+        let alike = self.days_alike(&context, |other| other == number);
+        let in_hour = |hour| self.live.fold.sum(Period::Hour, hour, number).and_then(Sum::completed);
         ServicePage {
             service: self.facts(service),
             completed: self.service_live(&context, number),
             last_event_ms: self.live.fold.heard_ms(number),
             usual: self.usual(&context, |other| other == number),
-            hours: self.hours(&context, number),
+            hours: hours(&context, in_hour),
             stated_costs: self.stated_costs(number),
             beside: self.beside(number),
             notes: self.notes(number),
-            usual_day: self.usual_day(&context, number),
+            usual_day: Self::usual_day(&context, &alike, self.counted_today(number).completed),
             year: self.year(&context, number),
             past,
-            same_weekday: self.same_weekday(&context, number),
+            same_weekday: self.same_weekday(&alike),
             stages: Stages {
                 started: stage(Stage::Started),
                 completed: stage(Stage::Completed),
@@ -236,25 +244,16 @@ impl Composer<'_> {
         }
     }
 
-    /// Hours of today up to the open one.
-    fn hours(&self, context: &Context, number: ServiceNumber) -> Vec<HourFigure> {
-        let first = Period::Hour.index_at(context.today.start_ms());
-        let open = Period::Hour.index_at(context.edge_ms().max(context.today.start_ms()));
-        let completed = |index| whole(self.live.fold.sum(Period::Hour, index, number).and_then(Sum::completed));
-        let hour = |index| HourFigure { from_s: Period::Hour.start_ms(index) / 1_000, completed: completed(index) };
-        (first..=open).map(hour).collect()
-    }
-
-    fn same_weekday(&self, context: &Context, number: ServiceNumber) -> Option<DaySeries> {
-        let (day, services) = self.weekdays.days.first().filter(|_| self.weekdays.today == Some(context.today))?;
-        let day = *day;
-        let counted: &Hours = services.get(&number)?;
+    /// The last day like today, if it is among those on which something was counted.
+    fn same_weekday(&self, alike: &[(Day, Hours)]) -> Option<DaySeries> {
+        let last = self.weekdays.days.first()?.0;
+        let (day, counted) = alike.first().filter(|(day, _)| *day == last)?;
         let length = ((day.next().start_ms() - day.start_ms()) / HOUR_MS) as usize;
         let hours = counted.iter().take(length).enumerate().map(|(place, n)| HourFigure {
             from_s: (day.start_ms() + place as i64 * HOUR_MS) / 1_000,
             completed: whole(*n),
         });
-        Some(DaySeries { day, hours: hours.collect() })
+        Some(DaySeries { day: *day, hours: hours.collect() })
     }
 
     /// `/wall`
@@ -288,6 +287,14 @@ impl Composer<'_> {
             books: self.books_figures(),
         }
     }
+}
+
+/// Hours of today up to the open one; `completed` finds the count of an hour.
+fn hours(context: &Context, completed: impl Fn(u32) -> Option<i64>) -> Vec<HourFigure> {
+    let first = Period::Hour.index_at(context.today.start_ms());
+    let open = Period::Hour.index_at(context.edge_ms().max(context.today.start_ms()));
+    let hour = |index| HourFigure { from_s: Period::Hour.start_ms(index) / 1_000, completed: whole(completed(index)) };
+    (first..=open).map(hour).collect()
 }
 
 fn channels(sum: &Sum) -> Vec<ChannelFigure> {

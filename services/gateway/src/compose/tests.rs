@@ -119,12 +119,34 @@ fn a_usual_range_needs_four_weeks_and_counts_up_to_this_time_of_day() {
     let five = with(&world, &weekdays(&world, &[10, 20, 30, 40, 50]), None, |c| c.overview()).usual;
     let range = five.range.unwrap();
     assert_eq!((range.low, range.median, range.high), (14, 30, 46));
+    let page = with(&world, &weekdays(&world, &[10, 20, 30, 40, 50]), None, |c| c.overview());
+    let usual = page.usual_day.unwrap();
+    assert_eq!((usual.days, usual.hours[11].map(|hour| (hour.low, hour.median, hour.high))), (5, Some((14, 30, 46))));
+    let before = page.same_weekday.unwrap();
+    assert_eq!((before.hours[10].completed, before.hours[20].completed), (None, Some(10)));
     let service = world.catalogue.service_by_id("hmrc-self-assessment").unwrap();
     let other = with(&world, &weekdays(&world, &[10; 8]), None, |composer| composer.service(service, None));
     assert_eq!((other.usual.weeks, other.same_weekday), (0, None), "nothing was counted of it");
     let mut stale = weekdays(&world, &[10; 8]);
     stale.today = Some(Day(Day::at(NOW).0 - 1));
     assert_eq!(with(&world, &stale, None, |c| c.overview()).usual.weeks, 0, "another weekday");
+}
+
+#[test]
+fn the_usual_day_of_government_is_that_of_its_services_together() {
+    let world = world();
+    let mut past = weekdays(&world, &[10, 20, 30, 40]);
+    let other = world.catalogue.service_by_id("hmrc-self-assessment").unwrap().number;
+    for (_, services) in &mut past.days {
+        let mut hours: Hours = [None; 25];
+        (hours[11], hours[12]) = (Some(5), Some(7));
+        services.insert(other, hours);
+    }
+    let usual = with(&world, &past, None, |c| c.overview()).usual_day.unwrap();
+    let median = |place: usize| usual.hours[place].map(|hour| hour.median);
+    assert_eq!((median(10), median(11), median(12), median(20)), (Some(0), Some(30), Some(7), Some(25)));
+    let three = weekdays(&world, &[10, 20, 30]);
+    assert_eq!(with(&world, &three, None, |c| c.overview()).usual_day, None, "too little history");
 }
 
 #[test]

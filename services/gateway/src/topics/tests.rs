@@ -39,6 +39,9 @@ fn each_topic_carries_the_periods_it_promises() {
     assert!(!scope.carries(Topic::Overview, service, minute(2)));
     assert!(scope.carries(Topic::Department(1), service, minute(60)));
     assert!(scope.carries(Topic::Overview, Key::All, At::day(today)));
+    let hours: Vec<_> = scope.hours_of_today().collect();
+    assert_eq!(hours.len(), 6, "the open one, too");
+    assert!(hours.iter().all(|hour| scope.carries(Topic::Overview, Key::All, *hour)));
     assert!(!scope.carries(Topic::Overview, Key::All, At::day(Day(today.0 - 1))));
 }
 

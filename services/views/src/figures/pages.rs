@@ -24,6 +24,12 @@ pub struct Overview {
     pub total: Live,
     /// What is usual for the total of today by now.
     pub usual: Usual,
+    /// Completed by hour, today.
+    pub hours: Vec<HourFigure>,
+    /// What is usual by hour on a day like today; `None` with too little history.
+    pub usual_day: Option<UsualDay>,
+    /// The last day like today, if anything was counted then.
+    pub same_weekday: Option<DaySeries>,
     /// Take-up, completion, satisfaction of today.
     pub rates: Rates,
     /// Each department with a figure today, most transactions first.

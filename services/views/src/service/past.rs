@@ -13,6 +13,7 @@ use crate::figures::{Point, Series, ServicePage};
 use crate::parts::foot;
 use crate::service_use::took;
 use crate::span::Show;
+use crate::words::{OVER_ALL, is_over_all};
 use crate::{clock, format, words};
 
 /// Everything that is drawn from the series.
@@ -215,7 +216,7 @@ fn take_up(s: &ServicePage, series: &Series) -> Markup {
 fn funnel(s: &ServicePage, series: &Series) -> Markup {
     let counted = &series.whole.counted;
     let started = counted.started;
-    let over = counted.completion().is_some_and(|rate| rate > 1.0);
+    let over = is_over_all(counted.completed_of_started, started);
     let chart = periods(
         s,
         series,
@@ -238,7 +239,7 @@ fn funnel(s: &ServicePage, series: &Series) -> Markup {
                 h2 { "Completion" }
                 @match percent(counted.completed_of_started, started) {
                     Some(p) => { p.lead { (p) " of those who started completed, " (crate::service::spanbar::in_words(&series.asked)) "." }
-                        p.sub { "Over channels that report starts, by the time of each event." @if over { " Over 100% because a start in one period may complete in the next." } } }
+                        p.sub { "Over channels that report starts, by the time of each event." @if over { " " (OVER_ALL) } } }
                     None => p.lead { "This service sent no starts in this span, so there is no completion rate." }
                 }
             }

@@ -8,6 +8,7 @@ use maud::{Markup, html};
 use crate::figures::{ListAsked, ListRow, ServiceList, StatedYear};
 use crate::parts::{Figure, badge, colour, icon};
 use crate::services::{Order, Sort, Window};
+use crate::words::{OVER_ALL, is_over_all};
 use crate::{clock, format};
 
 /// Said for a figure of which nothing was counted.
@@ -50,6 +51,9 @@ pub(super) fn table(list: &ServiceList) -> Markup {
                 th.st scope="col" { "Last heard" }
             } }
             tbody { @for row in &list.services { tr { (cells(list, row)) } } }
+        }
+        @if list.services.iter().any(|row| is_over_all(row.counted.completed_of_started, row.counted.started)) {
+            p.tiny { "Completion: " (OVER_ALL.to_lowercase()) }
         }
     }
 }

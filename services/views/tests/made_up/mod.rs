@@ -4,11 +4,11 @@
 
 mod over_time;
 
-use domain::time::{Day, HOUR_MS, MINUTE_MS};
+use domain::time::{Day, MINUTE_MS};
 use domain::vocabulary::{Channel, Reason};
 use views::figures::*;
 
-pub(crate) use over_time::{compare, note, series};
+pub(crate) use over_time::{compare, hours, note, series, usual_day};
 
 /// 20 January 2026, 14:32:07 in London.
 pub(crate) const NOW_MS: i64 = 1_768_919_527_000;
@@ -156,6 +156,12 @@ pub(crate) fn overview(context: Context) -> Overview {
         services_known: 820,
         total: sum(&lives),
         usual: USUAL,
+        hours: hours(context.today, context.now_ms, 3),
+        usual_day: None,
+        same_weekday: Some(DaySeries {
+            day: Day(context.today.0 - 7),
+            hours: hours(Day(context.today.0 - 7), i64::MAX, 4),
+        }),
         rates: Rates {
             digital: Some(Ratio { part: 7_481_784, whole: 8_185_760, services: 404, of_services: 431 }),
             completion: Some(Ratio { part: 6_810_552, whole: 8_185_760, services: 238, of_services: 431 }),
@@ -175,26 +181,14 @@ pub(crate) fn overview_empty() -> Overview {
     Overview {
         services_today: 0,
         total: sum(&[]),
+        hours: Vec::new(),
+        same_weekday: None,
         rates: Rates::default(),
         departments: Vec::new(),
         services: Vec::new(),
         books: None,
         ..overview(context)
     }
-}
-
-fn hours(day: Day, until_ms: i64, seed: u64) -> Vec<HourFigure> {
-    let shape = [9, 9, 9, 9, 10, 11, 15, 38, 139, 193, 188, 194, 190, 182, 186, 183, 207, 80, 53, 46, 43, 35, 24, 15];
-    let start = day.start_ms();
-    let at = |i: i64| start + i * HOUR_MS;
-    (0..24)
-        .filter(|i| at(*i) <= until_ms)
-        .map(|i| {
-            let n = shape[i as usize] * 60 / 2 + wobble(seed, i as u64, 300);
-            let open = at(i) + HOUR_MS > until_ms;
-            HourFigure { from_s: at(i) / 1_000, completed: Some(if open { n / 2 } else { n }) }
-        })
-        .collect()
 }
 
 pub(crate) fn service_page(context: Context) -> ServicePage {
@@ -230,15 +224,7 @@ pub(crate) fn service_page(context: Context) -> ServicePage {
             counted: 46_718_953,
         }],
         notes: vec![note(&context)],
-        usual_day: Some(UsualDay {
-            days: 8,
-            bank_holiday: false,
-            hours: hours(before, i64::MAX, 2)
-                .iter()
-                .map(|hour| hour.completed.map(|n| UsualRange { low: n * 9 / 10, median: n, high: n * 11 / 10 }))
-                .collect(),
-            projection: Some(UsualRange { low: 139_000, median: 143_000, high: 147_000 }),
-        }),
+        usual_day: Some(usual_day(before)),
         year: Some(YearProjection {
             from: Day::from_ymd(2026, 1, 1),
             so_far: 1_204_000,

@@ -26,6 +26,30 @@ pub(crate) fn note(context: &Context) -> NoteFigure {
     }
 }
 
+pub(crate) fn hours(day: Day, until_ms: i64, seed: u64) -> Vec<HourFigure> {
+    let shape = [9, 9, 9, 9, 10, 11, 15, 38, 139, 193, 188, 194, 190, 182, 186, 183, 207, 80, 53, 46, 43, 35, 24, 15];
+    let start = day.start_ms();
+    let at = |i: i64| start + i * HOUR_MS;
+    (0..24)
+        .filter(|i| at(*i) <= until_ms)
+        .map(|i| {
+            let n = shape[i as usize] * 60 / 2 + wobble(seed, i as u64, 300);
+            let open = at(i) + HOUR_MS > until_ms;
+            HourFigure { from_s: at(i) / 1_000, completed: Some(if open { n / 2 } else { n }) }
+        })
+        .collect()
+}
+
+pub(crate) fn usual_day(before: Day) -> UsualDay {
+    let range = |n: u64| UsualRange { low: n * 9 / 10, median: n, high: n * 11 / 10 };
+    UsualDay {
+        days: 8,
+        bank_holiday: false,
+        hours: hours(before, i64::MAX, 2).iter().map(|hour| hour.completed.map(range)).collect(),
+        projection: Some(UsualRange { low: 139_000, median: 143_000, high: 147_000 }),
+    }
+}
+
 fn pairs(query: &[(&str, &str)]) -> Vec<(String, String)> {
     query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
