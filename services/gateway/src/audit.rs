@@ -241,8 +241,12 @@ fn range(site: &Site, asked: &compose::Asked) -> read::Range {
 /// Reads and composes.
 async fn audit(site: &Site, asked: compose::Asked) -> Result<Audit, Error> {
     let found = Box::pin(read::read(&site.auditor.stores.get().await?, &range(site, &asked))).await?;
-    let (context, books) = site.compose(|composer| (composer.context(), composer.books_figures()));
-    Ok(compose::audit(&site.world.catalogue, asked, &found, context, books))
+    let (until, books) = site.compose(|composer| {
+        let context = composer.context();
+        let settled_ms = composer.settled_ms(&context);
+        ((context, settled_ms), composer.books_figures())
+    });
+    Ok(compose::audit(&site.world.catalogue, asked, &found, until, books))
 }
 
 /// Looks for an event.
@@ -278,7 +282,8 @@ pub async fn watch(site: Arc<Site>, mut shutdown: Shutdown) {
         let found = async { Box::pin(read::read(&site.auditor.stores.get().await?, &range)).await };
         match found.await {
             Ok(found) => {
-                let (unexplained, unclosed) = compose::alarm(&found, site.context().edge_ms(), now_ms);
+                let settled_ms = site.compose(|composer| composer.settled_ms(&composer.context()));
+                let (unexplained, unclosed) = compose::alarm(&found, settled_ms, now_ms);
                 site.metrics.audit_difference.set(unexplained.cast_signed());
                 site.metrics.unclosed_boots.set(unclosed.cast_signed());
                 site.metrics.dead_letters.set(compose::foreign_letters(&found).cast_signed());

@@ -47,10 +47,16 @@ impl Asked {
     }
 }
 
-/// The value of the page.
+/// The value of the page; `settled_ms` is up to when every record is decided.
 #[must_use]
-pub fn audit(catalogue: &Catalogue, asked: Asked, found: &Found, context: Context, books: Option<Books>) -> Audit {
-    let judge = Judge::new(&found.boots, context.edge_ms(), context.now_ms);
+pub fn audit(
+    catalogue: &Catalogue,
+    asked: Asked,
+    found: &Found,
+    (context, settled_ms): (Context, i64),
+    books: Option<Books>,
+) -> Audit {
+    let judge = Judge::new(&found.boots, settled_ms, context.now_ms);
     let mut services: BTreeMap<u16, Account> = BTreeMap::new();
     let mut hours: BTreeMap<u32, Account> = BTreeMap::new();
     for row in &found.recorded {

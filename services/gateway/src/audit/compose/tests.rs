@@ -50,11 +50,16 @@ fn found(catalogue: &Catalogue) -> (u16, Found) {
     (service, found)
 }
 
+/// Nothing waits in the late logs.
+fn until() -> (Context, i64) {
+    (context(), context().edge_ms())
+}
+
 #[test]
 fn a_total_is_the_sum_of_its_rows_and_its_parts_add_up_to_what_was_accepted() {
     let catalogue = Catalogue::embedded();
     let (_, found) = found(&catalogue);
-    let audit = audit(&catalogue, asked(), &found, context(), None);
+    let audit = audit(&catalogue, asked(), &found, until(), None);
     let t = audit.total;
     assert_eq!((t.accepted, t.counted, t.duplicate, t.conflict, t.late, t.invalid), (100, 90, 5, 1, 2, 3));
     assert_eq!(t.accepted, t.counted + t.duplicate + t.late + t.invalid + t.in_flight);
@@ -72,7 +77,7 @@ fn a_settled_difference_is_in_every_total_in_the_list_and_in_the_alarm() {
     found.accepted[0].accepted = 103;
     found.accepted_by_hour[0].accepted = 103;
     found.differing = vec![Differing { service, start: HOUR, recorded: 100, accepted: 103, given_up: 0, foreign: 0 }];
-    let audit = audit(&catalogue, asked(), &found, context(), None);
+    let audit = audit(&catalogue, asked(), &found, until(), None);
     for account in [audit.total, audit.rows[0].account, audit.hours[0].account] {
         assert_eq!((account.difference, account.standing), (3, Standing::Unexplained));
     }
