@@ -96,7 +96,7 @@ fn what_the_late_logs_added_is_counted_and_named() {
     found.recorded.push(of(Log::Backfill, Outcome::Accepted, 40));
     found.recorded.push(of(Log::Backfill, Outcome::Duplicate, 5));
     found.recorded.push(of(Log::Corrections, Outcome::Retracted, 3));
-    let t = audit(&catalogue, asked(), &found, context(), None).total;
+    let t = audit(&catalogue, asked(), &found, until(), None).total;
     assert_eq!((t.counted, t.backfilled, t.duplicate, t.retracted), (130, 40, 10, 3));
 }
 
