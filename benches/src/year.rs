@@ -24,6 +24,8 @@ const EPOCH: u16 = 9;
 const MINUTE_DAYS: u32 = 8;
 const HOUR_DAYS: u32 = 63;
 const DAYS: u32 = 365;
+/// Minutes that are written at a time.
+const PIECE: u32 = 240;
 /// Days with views of pages.
 const PAGE_DAYS: u32 = 58;
 /// Days of these that nothing can touch any more, at the least.
@@ -205,25 +207,29 @@ fn transactions(rig: &mut Rig) {
     };
     let sums = "sum(started), sum(completed), sum(failed), sum(abandoned), sum(duration_ms), sum(value_pence), \
                 sumMap(durations), sumMap(ratings), max(applied_offset)";
-    let roll_up = |rig: &mut Rig, from: &str, to: &str, column: &str, start: &str| {
+    let roll_up = |rig: &mut Rig, from: &str, to: &str, column: &str, start: &str, only: &str| {
         rig.sql(&format!(
             "INSERT INTO {{cells}}.{to} ({column}, service, channel, log, epoch, p, started, completed, failed, abandoned, \
              duration_ms, value_pence, durations, ratings, applied_offset) SELECT {start} AS at, service, channel, log, epoch, \
-             p, {sums} FROM {{cells}}.{from} GROUP BY at, service, channel, log, epoch, p"
+             p, {sums} FROM {{cells}}.{from} WHERE {only} GROUP BY at, service, channel, log, epoch, p"
         ));
     };
-    // Day by day: no statement takes long on a busy machine.
+    // Piece by piece: no statement takes long on a busy machine.
     for day in (0..MINUTE_DAYS).rev() {
         let minutes = format!("least(1440, intDiv(dateDiff('second', {}, now()), 60))", ago(day));
         let minutes = u32::try_from(rig.number(&format!("SELECT {minutes}"))).expect("a day has 1,440");
-        table(rig, "unmerged_minute", "t", &instants(&ago(day), minutes, 60));
+        for first in (0..minutes).step_by(PIECE as usize) {
+            let from = format!("{} + toIntervalMinute({first})", ago(day));
+            table(rig, "unmerged_minute", "t", &instants(&from, PIECE.min(minutes - first), 60));
+        }
+        let only = format!("t >= {} AND t < {} + toIntervalDay(1)", ago(day), ago(day));
+        roll_up(rig, "unmerged_minute", "unmerged_hour", "t", "toStartOfHour(t)", &only);
     }
     for day in (MINUTE_DAYS..HOUR_DAYS).rev() {
         table(rig, "unmerged_hour", "t", &instants(&ago(day), 24, 3_600));
     }
-    roll_up(rig, "unmerged_minute", "unmerged_hour", "t", "toStartOfHour(t)");
     table(rig, "unmerged_day", "d", &instants(&ago(DAYS), DAYS + 1 - HOUR_DAYS, 86_400));
-    roll_up(rig, "unmerged_hour", "unmerged_day", "d", "toDate(t, 'Europe/London')");
+    roll_up(rig, "unmerged_hour", "unmerged_day", "d", "toDate(t, 'Europe/London')", "1");
 }
 
 fn breakdown(rig: &mut Rig) {
@@ -255,7 +261,8 @@ fn pages(rig: &mut Rig, partitions: u16) {
     let site = gateway::govuk::site_of(&domain::catalogue::Catalogue::embedded()).0;
     // Piece by piece: no statement takes long on a busy machine.
     let since = |hours: u32| format!("{} + toIntervalHour({hours})", ago(0));
-    let mut pieces: Vec<_> = (0..6).map(|nth| ("minute", "t", instants(&since(4 * nth), 240, 60), "1")).collect();
+    let minutes = |nth: u32| ("minute", "t", instants(&since(4 * nth), PIECE, 60), "1");
+    let mut pieces: Vec<_> = (0..6).map(minutes).collect();
     for day in (0..PAGE_DAYS).rev() {
         // Nobody asks for hours of single pages before today.
         pieces.push(("hour", "t", instants(&ago(day), 24, 3_600), if day == 0 { "1" } else { "page = 0" }));
