@@ -319,8 +319,8 @@ impl Worker {
 
     fn flush_on(&mut self, counter: &mut Counter, world: &mut World, rng: &mut StdRng) {
         self.store_next(world);
-        let may_evict = self.flush.is_empty() || self.fault == Fault::EvictsTooEarly;
-        if may_evict && rng.random_bool(0.5) {
+        let is_mistaken = self.fault == Fault::EvictsTooEarly;
+        if is_mistaken || (self.flush.is_empty() && rng.random_bool(0.5)) {
             counter.evict();
         }
     }
