@@ -17,6 +17,9 @@ use tests::viewer::Viewer;
 
 use crate::suite::Test;
 
+/// Longer than a session of the aggregators' group.
+const SESSION: Duration = Duration::from_secs(8);
+
 pub(crate) fn tests() -> Vec<Test> {
     vec![Test::new(
         "cluster::brokers_shards_and_instances_go_and_come_back_and_all_is_exact",
@@ -77,6 +80,7 @@ fn everything_goes_and_comes_back(shared: &Shared) {
         servers.brokers()[broker].restart().expect("the broker starts again");
     }
 
+    steady(&aggregators);
     // A shard. Live figures go on; what is stored stands still, says so, and catches up.
     servers.shards()[1].kill().expect("our own server");
     traffic.send(1_000);
@@ -134,6 +138,21 @@ fn all_shown(truth: &Truth, viewers: &[Viewer]) {
             expect::shown(truth, viewer, topic);
         }
     }
+}
+
+/// Waits until nobody takes up partitions any more. Who does needs the whole store, and a session that a broker took with it
+/// ends a while later.
+fn steady(aggregators: &[Service]) {
+    let mut since = Instant::now();
+    until_so("the aggregators are steady", PATIENCE, || {
+        let ready = |service: &Service| {
+            dev::http::get(service.admin(), "/health/ready").is_ok_and(|answer| answer.status == 200)
+        };
+        if !aggregators.iter().all(ready) {
+            since = Instant::now();
+        }
+        since.elapsed() > SESSION
+    });
 }
 
 fn settled(truth: &Truth, stack: &Stack, what: &str) {

@@ -155,8 +155,14 @@ impl Bounds {
     /// # Errors
     /// If the brokers do not answer.
     pub fn of(&self, partition: u16) -> Result<(u64, u64), KafkaError> {
-        let limit = Duration::from_secs(5);
-        let (low, high) = self.client.fetch_watermarks(&self.topic, i32::from(partition), limit)?;
+        let limit = Duration::from_secs(3);
+        let asked = self.client.fetch_watermarks(&self.topic, i32::from(partition), limit);
+        if asked.is_err() {
+            // The client asks the leader that it remembers, which may be a broker that is gone, and by itself looks for
+            // another after minutes only.
+            drop(self.client.fetch_metadata(Some(&self.topic), limit));
+        }
+        let (low, high) = asked?;
         Ok((low.max(0).cast_unsigned(), high.max(0).cast_unsigned()))
     }
 }
