@@ -10,6 +10,7 @@ use tests::check;
 use tests::events::Mix;
 use tests::expect;
 use tests::get::json;
+use tests::log::Log;
 use tests::shared::Shared;
 use tests::stack::Stack;
 use tests::truth::Truth;
@@ -40,22 +41,38 @@ const SPOILED: [(&str, &str); 10] = [
     ("ledger_hour", "n + 2 AS n"),
 ];
 
-fn too_large(shared: &Shared) {
-    let mut stack = Stack::new(shared, "rebuild");
+/// What is written to the log, and the truth of it.
+struct Feed {
+    log: Log,
+    mix: Mix,
+    truth: Truth,
+}
+
+impl Feed {
+    fn write(&mut self, count: usize) {
+        let events = self.mix.with_repeats(count, 10);
+        self.log.write(&events);
+        self.log.flush();
+        self.truth.take(&events);
+    }
+}
+
+/// So many events, counted exactly by an aggregator that has stopped.
+fn counted(shared: &Shared, (name, seed): (&str, u64), count: usize) -> (Stack, Feed) {
+    let mut stack = Stack::new(shared, name);
     stack.set("AGGREGATOR_COUNTING__FLUSH_MS", &300);
     stack.provision();
-    let (log, sql) = (stack.log(), stack.sql());
-    let (mut truth, mut mix) = (Truth::default(), Mix::new(71, "rebuild"));
-    let mut write = |count: usize, truth: &mut Truth| {
-        let events = mix.with_repeats(count, 10);
-        log.write(&events);
-        log.flush();
-        truth.take(&events);
-    };
+    let mut feed = Feed { log: stack.log(), mix: Mix::new(seed, name), truth: Truth::default() };
     let first = stack.aggregator(1);
-    write(10_000, &mut truth);
-    check::exact(&truth, &sql, PATIENCE);
+    feed.write(count);
+    check::exact(&feed.truth, &stack.sql(), PATIENCE);
     drop(first);
+    (stack, feed)
+}
+
+fn too_large(shared: &Shared) {
+    let (stack, mut feed) = counted(shared, ("rebuild", 71), 10_000);
+    let sql = stack.sql();
     for (table, spoilt) in SPOILED {
         sql.execute(&format!(
             "INSERT INTO {{cells}}.unmerged_{table} SELECT * REPLACE ({spoilt}) FROM {{cells}}.unmerged_{table} FINAL WHERE p % \
@@ -65,14 +82,14 @@ fn too_large(shared: &Shared) {
     // Everybody has the wrong figures in memory.
     let (mut one, mut two, gateway) = (stack.aggregator(1), stack.aggregator(2), stack.gateway());
     let viewer = Viewer::connect(gateway.http(), &TOPICS);
-    write(2_000, &mut truth);
-    check::counted(&sql, truth.records(), PATIENCE);
+    feed.write(2_000);
+    check::counted(&sql, feed.truth.records(), PATIENCE);
     let today = format!("d:{}", Day::at(runtime::clock::now_ms()));
     let place = ("all".to_owned(), today);
     let shown = || viewer.fold("overview").values.get(&place).copied();
-    let floor = expect::values(&truth, "overview")[&place];
+    let floor = expect::values(&feed.truth, "overview")[&place];
     until_so("the socket shows too much", PATIENCE, || shown() > Some(floor));
-    assert!(!check::differences(&truth, &sql).is_empty());
+    assert!(!check::differences(&feed.truth, &sql).is_empty());
 
     let is_over = AtomicBool::new(false);
     let printed = std::thread::scope(|scope| {
@@ -91,11 +108,11 @@ fn too_large(shared: &Shared) {
         });
         let rebuilding = scope.spawn(|| stack.run_aggregator("rebuild", &[]));
         while !rebuilding.is_finished() {
-            write(40, &mut truth);
+            feed.write(40);
             std::thread::sleep(Duration::from_millis(200));
         }
         let printed = rebuilding.join().expect("no panic");
-        write(1_000, &mut truth);
+        feed.write(1_000);
         is_over.store(true, Ordering::Relaxed);
         let printed = printed.unwrap_or_else(|error| panic!("rebuild: {error}"));
         let looks = looking.join().expect("nobody saw less than before");
@@ -104,18 +121,18 @@ fn too_large(shared: &Shared) {
     });
     eprintln!("{printed}");
     assert!(printed.contains("generation 1"), "{printed}");
-    check::exact(&truth, &sql, PATIENCE);
+    check::exact(&feed.truth, &sql, PATIENCE);
     for topic in TOPICS {
-        expect::shown(&truth, &viewer, topic);
+        expect::shown(&feed.truth, &viewer, topic);
     }
-    on_the_page(&truth, &gateway, &place.1);
+    on_the_page(&feed.truth, &gateway, &place.1);
     // A gateway that starts later knows the generation from the store.
     drop(gateway);
     let gateway = stack.gateway();
     let viewer = Viewer::connect(gateway.http(), &TOPICS);
-    write(500, &mut truth);
+    feed.write(500);
     for topic in TOPICS {
-        expect::shown(&truth, &viewer, topic);
+        expect::shown(&feed.truth, &viewer, topic);
     }
     assert_eq!(tests::metrics::value(&one, "aggregator_surplus_records"), Some(0.0));
     assert_eq!((one.stop(), two.stop()), ("code 0".to_owned(), "code 0".to_owned()));
@@ -141,27 +158,14 @@ fn on_the_page(truth: &Truth, gateway: &dev::Service, today: &str) {
 
 /// While it adds up, and while all stand still for it.
 fn killed(shared: &Shared) {
-    let mut stack = Stack::new(shared, "rebuild_killed");
-    stack.set("AGGREGATOR_COUNTING__FLUSH_MS", &300);
-    stack.provision();
-    let (log, sql) = (stack.log(), stack.sql());
-    let (mut truth, mut mix) = (Truth::default(), Mix::new(72, "rebuild_killed"));
-    let mut write = |count: usize, truth: &mut Truth| {
-        let events = mix.with_repeats(count, 10);
-        log.write(&events);
-        log.flush();
-        truth.take(&events);
-    };
-    let first = stack.aggregator(1);
-    write(4_000, &mut truth);
-    check::exact(&truth, &sql, PATIENCE);
-    drop(first);
+    let (stack, mut feed) = counted(shared, ("rebuild_killed", 72), 4_000);
+    let sql = stack.sql();
     sql.execute(
         "INSERT INTO {cells}.unmerged_day SELECT * REPLACE (completed + 500 AS completed) FROM {cells}.unmerged_day FINAL \
          WHERE p = 3",
     );
     let (mut aggregator, gateway) = (stack.aggregator(1), stack.gateway());
-    let spoilt = check::differences(&truth, &sql);
+    let spoilt = check::differences(&feed.truth, &sql);
     assert!(!spoilt.is_empty());
     let start = || {
         let mut spec = stack.spec("aggregator", "rebuild-killed", &[]).expect("it is built");
@@ -174,27 +178,27 @@ fn killed(shared: &Shared) {
         adding.line(Duration::from_millis(100)).is_some_and(|line| line.starts_with("pass 1"))
     });
     assert_ne!(adding.kill(), "code 0");
-    assert_eq!(check::differences(&truth, &sql), spoilt);
-    write(200, &mut truth);
-    check::counted(&sql, truth.records(), PATIENCE);
+    assert_eq!(check::differences(&feed.truth, &sql), spoilt);
+    feed.write(200);
+    check::counted(&sql, feed.truth.records(), PATIENCE);
 
     let mut standing = start();
     let still = "SELECT count() FROM {cells}.standing_still";
     until_so("all stand still", PATIENCE * 2, || sql.number(still) > 0);
     assert_ne!(standing.kill(), "code 0");
-    write(200, &mut truth);
+    feed.write(200);
     // The request ends after a minute.
-    check::counted(&sql, truth.records(), PATIENCE * 2);
-    assert!(!check::differences(&truth, &sql).is_empty(), "nothing was exchanged");
+    check::counted(&sql, feed.truth.records(), PATIENCE * 2);
+    assert!(!check::differences(&feed.truth, &sql).is_empty(), "nothing was exchanged");
     assert_eq!(sql.number("SELECT countIf(is_done) FROM {cells}.rebuilds"), 0);
 
     let printed = stack.run_aggregator("rebuild", &[]).unwrap_or_else(|error| panic!("rebuild: {error}"));
     assert!(printed.contains("generation 2"), "{printed}");
-    write(200, &mut truth);
-    check::exact(&truth, &sql, PATIENCE);
+    feed.write(200);
+    check::exact(&feed.truth, &sql, PATIENCE);
     let viewer = Viewer::connect(gateway.http(), &TOPICS);
     for topic in TOPICS {
-        expect::shown(&truth, &viewer, topic);
+        expect::shown(&feed.truth, &viewer, topic);
     }
     assert_eq!(aggregator.stop(), "code 0");
     assert_eq!(sql.number("SELECT count() FROM system.databases WHERE startsWith(name, '{cells}_rebuilt_')"), 0);

@@ -18,7 +18,7 @@ use crate::metrics::Metrics;
 use crate::store::Stores;
 use crate::stored;
 use crate::tail::{Error, Pace, Tail};
-use crate::world::World;
+use crate::world::{Live, World};
 
 /// Between two tries to read a store that was away.
 const COMPLETE_EVERY: Duration = Duration::from_secs(2);
@@ -147,11 +147,9 @@ impl Follower {
         tail.begin(offset, bounds, from_ms)?;
         {
             let mut live = world.live();
-            let complete = tail.covers(from_ms) && live.missed_none_since(from_ms);
-            live.incomplete = match (stored, complete) {
-                (None, _) => Some(STORE_AWAY.to_owned()),
-                (Some(_), false) => Some(MEMORY_SHORT.to_owned()),
-                (Some(_), true) => None,
+            live.incomplete = match stored {
+                None => Some(STORE_AWAY.to_owned()),
+                Some(_) => lacking(tail, &live, from_ms),
             };
         }
         tracing::info!(offset, end = bounds.1, packs = bounds.1 - offset, "folding the live topic");
@@ -212,8 +210,8 @@ impl Follower {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             let mut live = self.world.live();
-            let complete = tail.covers(from_ms) && live.missed_none_since(from_ms);
-            live.incomplete = (!complete).then(|| MEMORY_SHORT.to_owned());
+            live.incomplete = lacking(tail, &live, from_ms);
+            let complete = live.incomplete.is_none();
             drop(live);
             if complete {
                 tracing::info!("the store was read; figures are complete");
@@ -242,6 +240,12 @@ impl Follower {
             }
         }
     }
+}
+
+/// Why figures may be too small although the store was read and needs packs from an instant on.
+fn lacking(tail: &Tail, live: &Live, from_ms: i64) -> Option<String> {
+    let complete = tail.covers(from_ms) && live.missed_none_since(from_ms);
+    (!complete).then(|| MEMORY_SHORT.to_owned())
 }
 
 /// An error with its causes, in one line.
