@@ -124,8 +124,10 @@ impl Board {
 
     /// Takes what changed in the fold; says whether there is a new sequence number.
     pub fn advance(&mut self, fold: &Fold, scope: &Scope<'_>, next: &mut dyn FnMut() -> u64) -> bool {
-        let moved = (scope.minute, scope.edge) != self.minutes || scope.tiles != self.tiles;
-        if scope.today != self.today || fold.origin() != self.origin {
+        // A service that has left the wall is not told of any more, so nobody may go on showing it.
+        let has_others = self.topic == Topic::Wall && scope.tiles != self.tiles;
+        let moved = (scope.minute, scope.edge) != self.minutes;
+        if scope.today != self.today || fold.origin() != self.origin || has_others {
             self.begin(fold, scope, next);
             return true;
         }
@@ -134,7 +136,6 @@ impl Board {
         }
         if moved {
             self.minutes = (scope.minute, scope.edge);
-            self.tiles = scope.tiles.to_vec();
             self.drop_old(scope);
             if self.stale_periods(scope) > STALE_PERIODS_MAX {
                 self.begin(fold, scope, next);

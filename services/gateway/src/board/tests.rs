@@ -64,6 +64,8 @@ fn truth(topic: Topic, fold: &Fold, scope: &Scope<'_>, catalogue: &Catalogue) ->
 enum Step {
     Cells(u16, u16, i64, u64),
     Pass(i64),
+    /// The wall shows this service and the one after it.
+    Choose(u16),
     Follow(usize),
 }
 
@@ -71,6 +73,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         5 => (0..3_u16, 1..6_u16, 0..4_i64, 1..50_u64).prop_map(|(p, s, back, n)| Step::Cells(p, s, back, n)),
         2 => prop_oneof![Just(20_000), Just(60_000), Just(3_600_000), Just(DAY_MS / 2)].prop_map(Step::Pass),
+        1 => (1..5_u16).prop_map(Step::Choose),
         3 => (0..3_usize).prop_map(Step::Follow),
     ]
 }
@@ -80,6 +83,7 @@ struct Run {
     counts: BTreeMap<(u16, CellKey), u64>,
     now: i64,
     seq: u64,
+    tiles: [ServiceNumber; 2],
 }
 
 impl Run {
@@ -116,7 +120,7 @@ proptest! {
     ) {
         let catalogue = Catalogue::embedded();
         let owners = (1..6).map(|n| (ServiceNumber(n), (n % 2) as u8)).collect();
-        let mut run = Run { fold: Fold::new(owners, NOW), counts: BTreeMap::new(), now: NOW, seq: 0 };
+        let mut run = Run { fold: Fold::new(owners, NOW), counts: BTreeMap::new(), now: NOW, seq: 0, tiles: TILES };
         let mut next = {
             let mut seq = 0;
             move || { seq += 1; seq }
@@ -130,8 +134,9 @@ proptest! {
                     run.now += ms;
                     run.fold.advance(run.now, run.now);
                 }
+                Step::Choose(first) => run.tiles = [ServiceNumber(first), ServiceNumber(first + 1)],
                 Step::Follow(client) => {
-                    let scope = Scope::at(run.now, run.now, &TILES);
+                    let scope = Scope::at(run.now, run.now, &run.tiles);
                     board.advance(&run.fold, &scope, &mut next);
                     prop_assert!(board.seq() >= run.seq, "numbers grow");
                     run.seq = board.seq();
@@ -142,6 +147,9 @@ proptest! {
                     for (key, value) in &truth {
                         prop_assert_eq!(client.values.get(key), Some(value), "{:?}", key);
                     }
+                    let today = format!("d:{}", scope.today);
+                    let stale = client.values.keys().find(|key| key.1 == today && !truth.contains_key(*key));
+                    prop_assert_eq!(stale, None, "of today nothing is kept that is not told of any more");
                     // What a client has beside it has left the topic's window.
                     let mut fresh = Client::default();
                     fresh.read(&board.snapshot("e", None, &catalogue));
@@ -178,8 +186,13 @@ fn a_number_of_another_board_or_of_the_future_gets_a_snapshot() {
 
 #[test]
 fn midnight_in_london_begins_a_new_snapshot_with_the_new_date() {
-    let mut run =
-        Run { fold: Fold::new([(ServiceNumber(1), 1)].into(), NOW), counts: BTreeMap::new(), now: NOW, seq: 0 };
+    let mut run = Run {
+        fold: Fold::new([(ServiceNumber(1), 1)].into(), NOW),
+        counts: BTreeMap::new(),
+        now: NOW,
+        seq: 0,
+        tiles: TILES,
+    };
     run.cells(0, 1, 0, 3);
     let mut next = counter();
     let mut board = board(&run.fold, NOW, &mut next);
@@ -195,8 +208,13 @@ fn midnight_in_london_begins_a_new_snapshot_with_the_new_date() {
 
 #[test]
 fn nothing_new_is_no_new_number() {
-    let mut run =
-        Run { fold: Fold::new([(ServiceNumber(1), 1)].into(), NOW), counts: BTreeMap::new(), now: NOW, seq: 0 };
+    let mut run = Run {
+        fold: Fold::new([(ServiceNumber(1), 1)].into(), NOW),
+        counts: BTreeMap::new(),
+        now: NOW,
+        seq: 0,
+        tiles: TILES,
+    };
     run.cells(0, 1, 0, 3);
     let mut next = counter();
     let mut board = board(&run.fold, NOW, &mut next);
@@ -217,8 +235,13 @@ fn large_numbers_are_text() {
 
 #[test]
 fn who_fell_behind_further_than_is_remembered_gets_a_snapshot() {
-    let mut run =
-        Run { fold: Fold::new([(ServiceNumber(1), 1)].into(), NOW), counts: BTreeMap::new(), now: NOW, seq: 0 };
+    let mut run = Run {
+        fold: Fold::new([(ServiceNumber(1), 1)].into(), NOW),
+        counts: BTreeMap::new(),
+        now: NOW,
+        seq: 0,
+        tiles: TILES,
+    };
     let mut next = counter();
     let mut board = board(&run.fold, NOW, &mut next);
     let slow = board.seq();
