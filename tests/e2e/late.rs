@@ -30,7 +30,7 @@ pub(crate) fn tests() -> Vec<Test> {
 const DAY_MS: i64 = 86_400_000;
 
 /// A stack whose clocks are all one.
-fn stack(shared: &Shared, name: &str) -> Stack {
+pub(crate) fn stack(shared: &Shared, name: &str) -> Stack {
     let mut stack = Stack::new(shared, name);
     stack.set("AGGREGATOR_LATE__SKEW_MS", "100");
     stack.provision();
@@ -38,7 +38,7 @@ fn stack(shared: &Shared, name: &str) -> Stack {
 }
 
 /// Events of 8 to 60 days ago.
-fn old_events(mix: &mut Mix, count: usize) -> Vec<v1::Event> {
+pub(crate) fn old_events(mix: &mut Mix, count: usize) -> Vec<v1::Event> {
     let mut events = mix.fresh(count);
     for (at, event) in events.iter_mut().enumerate() {
         event.occurred_at_ms = event.occurred_at_ms.min(now_ms()) - (8 + at as i64 % 46) * DAY_MS;
@@ -77,6 +77,13 @@ fn send(senders: &Senders, department: &str, chunks: &[v1::Chunk]) {
     let closing = answers.last().expect("there are some");
     assert_eq!(closing.answer, Some(Told::Closing(v1::Closing { difference: 0 })));
     assert_eq!(closing.progress.map(|progress| progress.accepted), Some(n as u64));
+}
+
+/// Sends old events, each as its department.
+pub(crate) fn backfill(senders: &Senders, events: &[v1::Event]) {
+    for (department, chunks) in &batches(senders, events) {
+        send(senders, department, chunks);
+    }
 }
 
 fn backfill_is_exact(shared: &Shared) {
@@ -119,9 +126,7 @@ fn backfill_is_exact(shared: &Shared) {
     assert_eq!(aggregator.stop(), "code 0");
     let _aggregator = stack.aggregator(1);
     let more = old_events(&mut Mix::new(72, "backfill-more"), 500);
-    for (department, chunks) in &self::batches(&senders, &more) {
-        send(&senders, department, chunks);
-    }
+    backfill(&senders, &more);
     truth.take(&more);
     check::exact(&truth, &stack.sql(), PATIENCE);
 }
@@ -136,7 +141,7 @@ fn retraction(event: &v1::Event) -> v1::Retraction {
 }
 
 /// Retracts events, each as its department.
-fn retract(senders: &Senders, events: &[v1::Event]) {
+pub(crate) fn retract(senders: &Senders, events: &[v1::Event]) {
     let mut by_department: BTreeMap<&str, Vec<v1::Retraction>> = BTreeMap::new();
     for event in events {
         by_department.entry(senders.department(&event.service_id)).or_default().push(retraction(event));
@@ -156,9 +161,7 @@ fn retractions_are_exact(shared: &Shared) {
     senders.send_all(&live, PATIENCE);
     truth.take(&live);
     let old = old_events(&mut mix, 1_000);
-    for (department, chunks) in &batches(&senders, &old) {
-        send(&senders, department, chunks);
-    }
+    backfill(&senders, &old);
     truth.take(&old);
     check::exact(&truth, &stack.sql(), PATIENCE);
     // Of every kind, from both logs; then some of them again, and some that never were.

@@ -7,6 +7,7 @@ use tests::check;
 use tests::events::Mix;
 use tests::expect;
 use tests::log::Log;
+use tests::sender::Senders;
 use tests::shared::Shared;
 use tests::sql::Sql;
 use tests::stack::Stack;
@@ -14,11 +15,13 @@ use tests::truth::Truth;
 use tests::until::{PATIENCE, until};
 use tests::viewer::Viewer;
 
+use crate::late;
 use crate::suite::Test;
 
 pub(crate) fn tests() -> Vec<Test> {
     vec![
         Test::new("repair::any_part_of_any_table_that_is_lost_comes_back", any_part_comes_back),
+        Test::new("repair::what_the_late_logs_have_counted_comes_back_too", late_logs_come_back),
         Test::new("repair::what_neither_raw_nor_the_log_has_is_lost_and_said", what_nobody_has_is_lost),
     ]
 }
@@ -153,6 +156,69 @@ fn restored_backup(bench: &mut Bench) {
     bench.write(300);
     eprintln!("repaired a restored backup: {} ms", bench.exact("a restored backup").as_millis());
     bench.sql.execute("DROP DATABASE {cells}_backup");
+}
+
+/// What the late logs have counted is taken away while nothing new comes to them; and a retraction comes when its event
+/// cannot be found.
+fn late_logs_come_back(shared: &Shared) {
+    let mut stack = late::stack(shared, "repair_late");
+    stack.set("AGGREGATOR_COUNTING__FLUSH_MS", &300);
+    stack.set("AGGREGATOR_COUNTING__CHECK_MS", &1_500);
+    let (collector, aggregator, gateway) = (stack.collector(), stack.aggregator(1), stack.gateway());
+    let senders = Senders::new(&stack, collector.grpc());
+    let mut bench = Bench::new(&stack, 53);
+    let live = bench.mix.fresh(3_000);
+    senders.send_all(&live, PATIENCE);
+    let old = late::old_events(&mut bench.mix, 2_000);
+    late::backfill(&senders, &old);
+    bench.truth.take(&[&live[..], &old].concat());
+    bench.exact("live and old events are counted");
+    let wrong = [&live[..200], &old[..200]].concat();
+    late::retract(&senders, &wrong);
+    bench.truth.retract(&wrong);
+    bench.exact("some are retracted");
+    let mut took = Vec::new();
+    for (name, statements) in late_damages() {
+        statements.iter().for_each(|statement| bench.sql.execute(statement));
+        let time = bench.exact(&name);
+        eprintln!("repaired {name}: {} ms", time.as_millis());
+        took.push(time);
+    }
+    for (name, log, events) in [("live", "events", &live[200..260]), ("old", "backfill", &old[200..260])] {
+        bench.sql.execute(&format!("ALTER TABLE {{cells}}.raw DELETE WHERE log = '{log}' SETTINGS mutations_sync = 1"));
+        late::retract(&senders, events);
+        bench.truth.retract(events);
+        took.push(bench.exact(&format!("retractions of {name} events that could not be found")));
+    }
+    took.sort();
+    eprintln!("{} repairs: median {:?}, worst {:?}", took.len(), took[took.len() / 2], took[took.len() - 1]);
+    assert!(took[took.len() / 2] < Duration::from_secs(10), "{took:?}");
+    let viewer = Viewer::connect(gateway.http(), &["overview"]);
+    expect::shown(&bench.truth, &viewer, "overview");
+    assert_eq!(tests::metrics::value(&aggregator, "aggregator_surplus_records"), Some(0.0));
+}
+
+fn late_damages() -> Vec<(String, Vec<String>)> {
+    let delete = |table: &str, which: &str| {
+        format!("ALTER TABLE {{cells}}.{table} DELETE WHERE {which} SETTINGS mutations_sync = 1")
+    };
+    let of = |which: &str, tables: &[&str]| tables.iter().map(|table| delete(table, which)).collect::<Vec<_>>();
+    let all = CELLS.map(|table| format!("unmerged_{table}"));
+    let all: Vec<_> = all.iter().map(String::as_str).chain(["raw", "unmerged_ledger"]).collect();
+    vec![
+        ("days of backfill".into(), of("log = 'backfill'", &["unmerged_day", "unmerged_page_day"])),
+        ("hours of corrections".into(), of("log = 'corrections'", &["unmerged_hour", "unmerged_page_hour"])),
+        ("steps of both".into(), of("log != 'events'", &["unmerged_breakdown_day", "unmerged_breakdown_hour"])),
+        ("some of raw of backfill".into(), of("log = 'backfill' AND offset % 5 = 1", &["raw"])),
+        ("raw of corrections".into(), of("log = 'corrections'", &["raw"])),
+        ("rows of the ledgers".into(), of("log != 'events' AND outcome IN (1, 14)", &["unmerged_ledger"])),
+        ("the ledgers".into(), of("log != 'events'", &["unmerged_ledger"])),
+        ("everything of backfill".into(), of("log = 'backfill'", &all)),
+        (
+            "everything of all logs".into(),
+            all.iter().map(|table| format!("TRUNCATE TABLE {{cells}}.{table}")).collect(),
+        ),
+    ]
 }
 
 fn what_nobody_has_is_lost(shared: &Shared) {

@@ -160,7 +160,7 @@ impl Worker {
         match &finding {
             Finding::MissingRaw { from, .. } => self.suspect = Some(*from),
             Finding::Short(places) => {
-                let cells = mending::recount(world, places.clone());
+                let cells = mending::recount(world, places.keys().copied().collect());
                 if self.fault != Fault::RepairsSilently {
                     self.packs.push_back(cells.clone());
                 }

@@ -139,6 +139,7 @@ impl Parts {
             generation,
             store: store.clone(),
             metrics: metrics.clone(),
+            alerts: alerts.clone(),
         };
         let wiring = pipeline::Wiring {
             config: config.clone(),
@@ -200,6 +201,7 @@ fn read_statements(config: &Config, store: &Store, metrics: &metrics::Metrics, e
         store: store.clone(),
         tasks: tokio::runtime::Handle::current(),
         metrics: metrics.clone(),
+        look_every: Duration::from_millis(config.counting.check_ms),
     };
     tokio::task::spawn_blocking(move || {
         if let Err(error) = statements::run(wiring, ends) {

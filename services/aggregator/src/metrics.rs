@@ -121,8 +121,8 @@ pub struct Metrics {
     pub repairing: Gauge,
     /// Cells that were added up again from raw.
     pub repaired_cells: Counter,
-    /// Records that the store has and the log has not; only a restored backup takes them out.
-    pub surplus: Gauge,
+    /// Records that the store has and the log has not; only a rebuild takes them out.
+    surplus: Family<ByLog, Gauge>,
     /// One comparison of the store with the books.
     pub check_seconds: Histogram,
     /// Records on the topic of the collectors' books that are none.
@@ -161,7 +161,7 @@ impl Metrics {
             repairs: Family::default(),
             repairing: Gauge::default(),
             repaired_cells: Counter::default(),
-            surplus: Gauge::default(),
+            surplus: Family::default(),
             check_seconds: seconds(),
             unreadable_books: Counter::default(),
             sealed_days: Counter::default(),
@@ -201,6 +201,11 @@ impl Metrics {
         registry.register("repaired_cells", "Cells added up again from raw", self.repaired_cells.clone());
         registry.register("surplus_records", "Records that only the store has; 0 or alarm", self.surplus.clone());
         registry.register("check_seconds", "One comparison of store and books", self.check_seconds.clone());
+    }
+
+    /// So many records of a log are in the store alone.
+    pub fn surplus(&self, log: Log, records: u64) {
+        self.surplus.get_or_create(&ByLog { log: log.name() }).set(records.cast_signed());
     }
 
     /// Counts a repair.

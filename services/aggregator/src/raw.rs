@@ -116,6 +116,15 @@ impl Raw {
         self.rows += 1;
     }
 
+    /// Adds a retraction that takes effect. Its row has the measures of the event that it takes away, so that its cells can
+    /// be added up from raw like all others.
+    pub fn push_retracted(&mut self, source: Source, record: &Record, original: &Event, undecoded: &[u8]) {
+        self.push(source, record, Outcome::Retracted, undecoded);
+        if let Some(row) = self.sources.get_mut(&source).and_then(|rows| rows.last_mut()) {
+            row.measure(original);
+        }
+    }
+
     /// The insert that writes the dead letters among them, `None` if there are none.
     #[must_use]
     pub fn take_letters(&mut self) -> Option<Insert> {
@@ -173,6 +182,10 @@ impl Row {
         self.boot = stamp.boot;
         self.extra = extra_of(event, undecoded);
         self.service = event.service.0;
+        self.measure(event);
+    }
+
+    fn measure(&mut self, event: &Event) {
         self.channel = event.channel.map_or(0, Channel::number);
         match &event.body {
             Body::Transaction(t) => {

@@ -17,7 +17,7 @@ use crate::consumer::Bounds;
 use crate::counter::{Cell, Resume};
 use crate::ids::Run;
 use crate::repair::facts::{self, Scope};
-use crate::repair::{Facts, Place, again, before};
+use crate::repair::{Facts, Place, again, at_once, before};
 use crate::seed::Seed;
 use crate::store;
 use crate::writer::Stall;
@@ -120,21 +120,17 @@ async fn bounds_of(bounds: &Arc<Bounds>, source: Source) -> Result<(u64, u64), E
     Ok(asked.expect("asking for bounds does not panic")?)
 }
 
-/// Adds up the cells of these places from raw, day by day, hands them over to be stored, then reads the state.
-pub async fn recount(store: Store, bounds: Arc<Bounds>, asker: Asker, places: Vec<Place>) {
+/// Adds up the cells of these places from raw, some days at a time, hands them over to be stored, then reads the state.
+pub async fn recount(store: Store, bounds: Arc<Bounds>, asker: Asker, places: BTreeMap<Place, u64>) {
     let mut patience = Patience::new(&asker);
     let (source, assignment) = (asker.source, asker.assignment);
-    let mut by_day: BTreeMap<u32, Vec<Place>> = BTreeMap::new();
-    for place in places {
-        by_day.entry(place.day).or_default().push(place);
-    }
-    let days = by_day.len();
-    for (done, places) in by_day.into_values().enumerate() {
+    let parts = at_once(&places);
+    for (done, places) in parts.iter().enumerate() {
         let cells = loop {
             let read = async {
                 let book = store::book(&store, source).await?;
                 let end = store::ledger(&store, source).await?.applied_end;
-                Ok(again::cells(&store, source, &book, &places, end).await.map_err(store::Error::from)?)
+                Ok(again::cells(&store, source, &book, places, end).await.map_err(store::Error::from)?)
             };
             match read.await {
                 Ok(cells) => break cells,
@@ -145,7 +141,7 @@ pub async fn recount(store: Store, bounds: Arc<Bounds>, asker: Asker, places: Ve
                 }
             }
         };
-        tracing::info!(%source, day = done + 1, of = days, cells = cells.len(), "cells added up from raw");
+        tracing::info!(%source, part = done + 1, of = parts.len(), cells = cells.len(), "cells added up from raw");
         let (stored, is_stored) = oneshot::channel();
         patience.answer(Answer::Recounted { source, assignment, cells, stored });
         // Gone if the partition is not ours any more.

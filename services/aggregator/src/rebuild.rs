@@ -21,14 +21,12 @@ use runtime::clock::now_ms;
 use crate::config::Config;
 use crate::counter::Cell;
 use crate::repair::facts::{self, TABLES};
-use crate::repair::{Kind, Place, again, without};
+use crate::repair::{Kind, Place, again, together, without};
 use crate::standing::Standing;
 use crate::{provision, rows, schema, store};
 
 /// Passes over what came meanwhile, before all stand still.
 const PASSES: u32 = 2;
-/// So many new records of several days are read at once; each query costs some milliseconds.
-const RECORDS_AT_ONCE: u64 = 1_000_000;
 /// So many cells are inserted at once: each insert waits for the disk.
 const CELLS_AT_ONCE: usize = 50_000;
 
@@ -258,23 +256,6 @@ async fn drop_left(store: &Store, prefix: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Days that are read at once: neighbours, as long as they have few records.
-fn together(days: &BTreeMap<u32, u64>) -> Vec<Vec<u32>> {
-    let (mut all, mut records): (Vec<Vec<u32>>, u64) = (Vec::new(), 0);
-    for (day, n) in days {
-        let follows = all.last().and_then(|some| some.last()).is_some_and(|last| last + 1 == *day);
-        records = if follows { records + n } else { *n };
-        match all.last_mut().filter(|_| follows && records <= RECORDS_AT_ONCE) {
-            Some(some) => some.push(*day),
-            None => {
-                all.push(vec![*day]);
-                records = *n;
-            }
-        }
-    }
-    all
-}
-
 /// Every place of a day that is kept at an instant.
 fn places(day: u32, rules: &Rules, now_ms: i64) -> Vec<Place> {
     let today = Period::Day.index_at(now_ms);
@@ -291,13 +272,6 @@ fn places(day: u32, rules: &Rules, now_ms: i64) -> Vec<Place> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn neighbouring_days_with_few_records_are_read_at_once() {
-        let days = [(3, 10), (4, RECORDS_AT_ONCE - 10), (5, 1), (6, RECORDS_AT_ONCE + 1), (8, 1), (9, 1)];
-        assert_eq!(together(&days.into()), [vec![3, 4], vec![5], vec![6], vec![8, 9]]);
-        assert!(together(&BTreeMap::new()).is_empty());
-    }
 
     #[test]
     fn of_an_old_day_only_what_is_still_kept_is_added_up() {

@@ -6,12 +6,13 @@
 //! - a repair is absolute: done twice, or beside a zombie, it changes nothing more.
 //!
 //! This file is pure. `facts` asks the store while nothing is being written, `before` makes a source fit to be counted,
-//! `recount` adds up cells, `again` gives it the records of raw.
+//! `recount` adds up cells, `again` gives it the records of raw, `tell` tells people.
 
 pub mod again;
 pub mod before;
 pub mod facts;
 pub mod recount;
+pub(crate) mod tell;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -106,8 +107,8 @@ pub enum Finding {
         /// How many.
         rows: u64,
     },
-    /// Rows of cells are gone: they are added up from raw.
-    Short(Vec<Place>),
+    /// Rows of cells are gone: they are added up from raw, which holds so many records of each place.
+    Short(BTreeMap<Place, u64>),
 }
 
 impl Finding {
@@ -148,8 +149,43 @@ pub fn judge(facts: &Facts, stored_end: u64) -> Option<Finding> {
     if facts.ledger.difference() > 0 {
         return Some(Finding::Unbalanced { by: facts.ledger.difference() });
     }
-    let short: Vec<_> = facts.sums.iter().filter(|(_, s)| s.cells < s.raw).map(|(place, _)| *place).collect();
+    let is_short = |sums: &Sums| sums.cells < sums.raw;
+    let short: BTreeMap<_, _> =
+        facts.sums.iter().filter(|(_, sums)| is_short(sums)).map(|(place, sums)| (*place, sums.raw)).collect();
     (!short.is_empty()).then_some(Finding::Short(short))
+}
+
+/// So many records of several days are read at once; each query costs some milliseconds.
+const RECORDS_AT_ONCE: u64 = 1_000_000;
+
+/// Days that are read at once, of days with so many records: neighbours, as long as they have few.
+#[must_use]
+pub fn together(days: &BTreeMap<u32, u64>) -> Vec<Vec<u32>> {
+    let (mut all, mut records): (Vec<Vec<u32>>, u64) = (Vec::new(), 0);
+    for (day, n) in days {
+        let follows = all.last().and_then(|some| some.last()).is_some_and(|last| last + 1 == *day);
+        records = if follows { records + n } else { *n };
+        match all.last_mut().filter(|_| follows && records <= RECORDS_AT_ONCE) {
+            Some(some) => some.push(*day),
+            None => {
+                all.push(vec![*day]);
+                records = *n;
+            }
+        }
+    }
+    all
+}
+
+/// Places that are added up at once.
+#[must_use]
+pub fn at_once(places: &BTreeMap<Place, u64>) -> Vec<Vec<Place>> {
+    let mut days: BTreeMap<u32, u64> = BTreeMap::new();
+    for (place, records) in places {
+        let day = days.entry(place.day).or_default();
+        *day = (*records).max(*day);
+    }
+    let of = |some: &Vec<u32>| places.keys().filter(|place| some.contains(&place.day)).copied().collect();
+    together(&days).iter().map(of).collect()
 }
 
 /// What cannot be put right, since a figure never falls: records too many in the books, in the cells.
@@ -197,12 +233,25 @@ mod tests {
         assert_eq!(judge(&facts, 10), None);
         let place = Place { kind: Kind::Counts, period: Period::Day, day: 3 };
         facts.sums.insert(place, Sums { raw: 4, cells: 3 });
-        assert_eq!(judge(&facts, 10), Some(Finding::Short(vec![place])));
+        assert_eq!(judge(&facts, 10), Some(Finding::Short([(place, 4)].into())));
         facts.ledger.records[0] = 9;
         assert_eq!(judge(&facts, 10), Some(Finding::Unbalanced { by: 1 }));
         facts.missing_raw = 2;
         assert_eq!(judge(&facts, 10), Some(Finding::MissingRaw { from: 0, rows: 2 }));
         assert_eq!(judge(&facts, 11), Some(Finding::WentBack { to: 10 }));
+    }
+
+    #[test]
+    fn neighbouring_days_with_few_records_are_read_at_once() {
+        let days = [(3, 10), (4, RECORDS_AT_ONCE - 10), (5, 1), (6, RECORDS_AT_ONCE + 1), (8, 1), (9, 1)];
+        assert_eq!(together(&days.into()), [vec![3, 4], vec![5], vec![6], vec![8, 9]]);
+        assert!(together(&BTreeMap::new()).is_empty());
+        let place = |kind, day| Place { kind, period: Period::Day, day };
+        let places = [(Kind::Counts, 3), (Kind::Counts, 4), (Kind::Pages, 4), (Kind::Pages, 6)];
+        let places = places.map(|(kind, day)| (place(kind, day), 2)).into();
+        let want =
+            [vec![place(Kind::Counts, 3), place(Kind::Counts, 4), place(Kind::Pages, 4)], vec![place(Kind::Pages, 6)]];
+        assert_eq!(at_once(&places), want);
     }
 
     #[test]

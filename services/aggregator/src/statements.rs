@@ -9,7 +9,7 @@ pub mod fold;
 mod rows;
 
 use std::collections::{BTreeMap, HashSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use proto::decode_stated;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -42,6 +42,8 @@ pub struct Wiring {
     pub tasks: tokio::runtime::Handle,
     /// Metrics.
     pub metrics: Metrics,
+    /// Between two looks whether the store still has what was written.
+    pub look_every: Duration,
 }
 
 struct Follower {
@@ -51,25 +53,29 @@ struct Follower {
     stored: HashSet<u128>,
     folds: BTreeMap<u16, Imports>,
     notes: Vec<WrittenNote>,
+    /// Versions of notes that were written.
+    notes_written: HashSet<Place>,
+    looked: Instant,
 }
 
-/// Follows the topic until told to stop. Blocks: run it on a thread of its own.
+/// Follows the topic until told to stop, from its beginning again when the store has lost something. Blocks: run it on a
+/// thread of its own.
 ///
 /// # Errors
 /// If the settings make no consumer.
 pub fn run(wiring: Wiring, shutdown: Shutdown) -> Result<(), KafkaError> {
-    let consumer: BaseConsumer = consumer(&wiring)?;
-    let mut this = Follower { wiring, shutdown, stored: HashSet::new(), folds: BTreeMap::new(), notes: Vec::new() };
-    this.stored = this.until_done("reading the imports", |store| Box::pin(rows::stored(store))).unwrap_or_default();
+    let mut this = Follower {
+        wiring,
+        shutdown,
+        stored: HashSet::new(),
+        folds: BTreeMap::new(),
+        notes: Vec::new(),
+        notes_written: HashSet::new(),
+        looked: Instant::now(),
+    };
     while !this.shutdown.is_stopping() {
-        match consumer.poll(POLL) {
-            Some(Ok(message)) => this.take(&message),
-            Some(Err(error)) => tracing::debug!(%error, "statements"),
-            None => this.write_notes(),
-        }
-        if this.notes.len() >= NOTES_MAX {
-            this.write_notes();
-        }
+        let consumer = consumer(&this.wiring)?;
+        this.follow(&consumer);
     }
     Ok(())
 }
@@ -88,6 +94,46 @@ fn consumer(wiring: &Wiring) -> Result<BaseConsumer, KafkaError> {
 }
 
 impl Follower {
+    /// Returns when the store has lost something, or when told to stop.
+    fn follow(&mut self, consumer: &BaseConsumer) {
+        (self.folds, self.notes, self.notes_written) = (BTreeMap::new(), Vec::new(), HashSet::new());
+        self.stored = self.until_done("reading the imports", |store| Box::pin(rows::stored(store))).unwrap_or_default();
+        while !self.shutdown.is_stopping() {
+            match consumer.poll(POLL) {
+                Some(Ok(message)) => self.take(&message),
+                Some(Err(error)) => tracing::debug!(%error, "statements"),
+                None => self.write_notes(),
+            }
+            if self.notes.len() >= NOTES_MAX {
+                self.write_notes();
+            }
+            if self.looked.elapsed() >= self.wiring.look_every && self.notes.is_empty() {
+                self.looked = Instant::now();
+                if self.is_lost() {
+                    tracing::error!("the store lacks what was stated: it is written again from the topic");
+                    self.wiring.metrics.repair("stated");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Whether the store lacks an import or a note that was written; one look, and the next comes soon.
+    fn is_lost(&self) -> bool {
+        let store = &self.wiring.store;
+        let looked = self
+            .wiring
+            .tasks
+            .block_on(async { Ok::<_, StoreError>((rows::stored(store.clone()).await?, rows::notes(store).await?)) });
+        match looked {
+            Ok((imports, notes)) => !self.stored.is_subset(&imports) || notes < self.notes_written.len() as u64,
+            Err(error) => {
+                tracing::debug!(%error, "looking for what was stated");
+                false
+            }
+        }
+    }
+
     fn take(&mut self, message: &BorrowedMessage<'_>) {
         let Ok(partition) = u16::try_from(message.partition()) else { return };
         let Timestamp::LogAppendTime(appended_at_ms) = message.timestamp() else { return };
@@ -135,8 +181,9 @@ impl Follower {
 
     fn write_notes(&mut self) {
         if !self.notes.is_empty() {
-            let insert = rows::of_notes(&std::mem::take(&mut self.notes));
-            self.insert(&insert);
+            let notes = std::mem::take(&mut self.notes);
+            self.insert(&rows::of_notes(&notes));
+            self.notes_written.extend(notes.iter().map(|note| note.place));
         }
     }
 

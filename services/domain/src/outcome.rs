@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::source::Log;
+
 /// The outcome of one record of a log. The number is what tables hold; it never changes its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -149,6 +151,15 @@ impl Outcome {
     #[must_use]
     pub const fn is_counted(self) -> bool {
         matches!(self, Self::Accepted | Self::Retracted)
+    }
+
+    /// The one outcome of a log that is counted in cells of figures.
+    #[must_use]
+    pub const fn counted(log: Log) -> Self {
+        match log {
+            Log::Events | Log::Backfill => Self::Accepted,
+            Log::Corrections => Self::Retracted,
+        }
     }
 }
 

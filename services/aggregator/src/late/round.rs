@@ -11,6 +11,7 @@ use rdkafka::error::KafkaError;
 use runtime::clickhouse::Store;
 use runtime::clock::now_ms;
 
+use super::check::Checks;
 use super::decide::others;
 use super::lookup;
 use super::settled::Settled;
@@ -21,6 +22,7 @@ use crate::ids::Ids;
 use crate::live::{Publisher, packs};
 use crate::metrics::Metrics;
 use crate::raw::Raw;
+use crate::repair::before;
 use crate::store;
 use crate::writer::{self, Flush, Stall};
 
@@ -33,6 +35,8 @@ pub(super) enum Error {
     Kafka(#[from] KafkaError),
     #[error(transparent)]
     Counter(#[from] crate::counter::Error),
+    #[error("raw lacks {records} records of {} {partition}, on which decisions rest: waiting until they are read again", log.name())]
+    Lacking { log: Log, partition: u16, records: u64 },
     #[error("{0}")]
     Stop(String),
 }
@@ -47,7 +51,7 @@ impl Error {
     pub(super) fn is_retryable(&self) -> bool {
         match self {
             Self::Store(error) => error.is_retryable(),
-            Self::Kafka(_) => true,
+            Self::Kafka(_) | Self::Lacking { .. } => true,
             Self::Counter(_) | Self::Stop(_) => false,
         }
     }
@@ -72,6 +76,7 @@ pub(super) struct Rounds {
     pub(super) stall: Stall,
     pub(super) metrics: Metrics,
     pub(super) sources: BTreeMap<u16, Late>,
+    pub(super) checks: Checks,
     settled: BTreeMap<Source, Settled>,
     spare: Raw,
 }
@@ -94,35 +99,39 @@ impl Rounds {
         publisher: Publisher,
         stall: Stall,
         metrics: Metrics,
+        checks: Checks,
     ) -> Self {
         let (sources, settled, spare) = (BTreeMap::new(), BTreeMap::new(), Raw::default());
-        Self { log, epoch, skew_ms, store, own, others, publisher, stall, metrics, sources, settled, spare }
+        Self { log, epoch, skew_ms, store, own, others, publisher, stall, metrics, sources, checks, settled, spare }
     }
 
     fn source(&self, log: Log, partition: u16) -> Source {
         Source { log, epoch: self.epoch, partition }
     }
 
-    /// Reads the state of a partition: its books, then the bounds of its log.
-    pub(super) async fn take_up(&mut self, partition: u16) -> Result<Begin, Error> {
+    /// Reads the state of a partition: its books, raw, then the bounds of its log. `suspect` is an offset at or after which
+    /// raw is known to lack something.
+    pub(super) async fn take_up(&mut self, partition: u16, suspect: Option<u64>) -> Result<Begin, Error> {
         let source = self.source(self.log, partition);
         let book = store::book(&self.store, source).await?;
-        let ledger = store::ledger(&self.store, source).await?;
+        let known = bounds(&self.own, partition).await?;
+        let (ledger, start) = before::beginning(&self.store, source, &book, known, suspect).await?;
+        // Once more: what was read of the store may cover records that came meanwhile.
         let (low, high) = bounds(&self.own, partition).await?;
-        let start = ledger.applied_end;
+        let end = ledger.applied_end;
         // Old cells are what it is all about: none is kept, all are asked for. Without a ledger there is none to ask for.
-        let resident = if start == 0 { Resident::ALL } else { Resident::NONE };
+        let resident = if end == 0 { Resident::ALL } else { Resident::NONE };
         let resume = Resume { ledger, start, ids: Ids::default(), cells: Vec::new(), resident };
         let mut late = Late::new(Counter::new(source, book, resume));
-        if high < start {
+        if high < end {
             return Err(Error::Stop(format!(
-                "{source}: the log ends at {high} but the ledger has applied {start} records. The topic was re-created or \
+                "{source}: the log ends at {high} but the ledger has applied {end} records. The topic was re-created or \
                  cut: give it a new epoch in the rules, or restore it"
             )));
         }
-        if low > start {
-            tracing::error!(%source, lost = low - start, "the log no longer has these records: expired");
-            self.metrics.expired.inc_by(low - start);
+        if low > end {
+            tracing::error!(%source, lost = low - end, "the log no longer has these records: expired");
+            self.metrics.expired.inc_by(low - end);
             late.expire(low);
         }
         let offset = late.counter().next();
@@ -133,7 +142,7 @@ impl Rounds {
 
     /// Decides, counts and writes what can be decided now; returns the ends that may be committed.
     pub(super) async fn round(&mut self) -> Result<Vec<(u16, u64)>, Error> {
-        if self.sources.values().all(|late| late.waiting() == 0) {
+        if self.sources.values().all(Late::is_idle) {
             return Ok(Vec::new());
         }
         let through = self.settle().await?;
@@ -196,13 +205,22 @@ impl Rounds {
         others(self.log).iter().map(of).min().unwrap_or(i64::MIN)
     }
 
+    /// How far the books of another log reach, as read last.
+    pub(super) fn settled_end(&self, log: Log, partition: u16) -> u64 {
+        self.settled.get(&self.source(log, partition)).map_or(0, Settled::applied_end)
+    }
+
     async fn decide(&mut self, ready: &[(u16, usize)], asks: &[(u16, Ask)]) -> Result<Vec<(u16, Decided)>, Error> {
         let Some((first, _)) = ready.first() else { return Ok(Vec::new()) };
         let rules = {
             let counter = self.sources[first].counter();
             counter.rules_at(counter.next())?.clone()
         };
+        let asking: Vec<u16> = asks.iter().filter(|(_, ask)| !ask.ids.is_empty()).map(|(p, _)| *p).collect();
+        // Before and after: nothing is lost and read again in so short a time.
+        self.nothing_is_missing(&asking).await?;
         let mut found = lookup::found(&self.store, (self.log, self.epoch), &rules, asks).await?;
+        self.nothing_is_missing(&asking).await?;
         let mut decided = Vec::new();
         for (partition, n) in ready {
             let late = self.sources.get_mut(partition).expect("it was there when it was ready");
@@ -251,6 +269,11 @@ impl Rounds {
         let acked = self.publisher.acked();
         let ends = writer::write(&self.store, &acked, &self.stall, &self.metrics, &mut flush).await;
         self.spare = flush.raw;
+        for (source, end) in &ends {
+            if let Some(late) = self.sources.get_mut(&source.partition) {
+                late.stored(*end);
+            }
+        }
         if self.sources.values().map(|late| late.counter().cells()).sum::<usize>() > CELLS_MAX {
             self.sources.values_mut().for_each(Late::evict);
         }

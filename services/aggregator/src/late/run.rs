@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use domain::source::Log;
+use runtime::alerts::Alerts;
 use runtime::backoff::Backoff;
 use runtime::clickhouse::Store;
 use runtime::shutdown::Shutdown;
 use tokio::time::{Instant, sleep};
 
+use super::check::Checks;
 use super::decide::others;
 use super::poller::Poller;
 use super::round::{Begin, Error, Rounds};
@@ -19,6 +21,7 @@ use crate::consumer::{Bounds, Change};
 use crate::live::Publisher;
 use crate::metrics::Metrics;
 use crate::pipeline::Stopped;
+use crate::repair::tell::Tell;
 use crate::writer::Stall;
 
 /// Everything a loop is wired to.
@@ -34,6 +37,8 @@ pub struct Wiring {
     pub store: Store,
     /// Metrics.
     pub metrics: Metrics,
+    /// What a person must hear of.
+    pub alerts: Alerts,
 }
 
 /// Records of a source between the consumer and the outcome.
@@ -47,6 +52,9 @@ const BEAT_EVERY: Duration = Duration::from_secs(1);
 /// The longest that a stop waits for a round.
 const LAST_ROUND: Duration = Duration::from_secs(10);
 
+/// Partitions to be taken up, each with an offset at or after which raw is known to lack something.
+type TakenUp = Vec<(u16, Option<u64>)>;
+
 /// What one turn of the loop has done: sources that begin, and the ends that may be committed.
 struct Turn {
     begins: Vec<Begin>,
@@ -58,30 +66,32 @@ struct Turn {
 /// # Errors
 /// What needs a person: rules that are not known, a log that is shorter than its ledger.
 pub async fn run(log: Log, wiring: Wiring, mut shutdown: Shutdown) -> anyhow::Result<()> {
-    let Wiring { config, epoch, generation, store, metrics } = wiring;
+    let Wiring { config, epoch, generation, store, metrics, alerts } = wiring;
     let bounds = |log: Log| anyhow::Ok(Arc::new(Bounds::new(&config.kafka, config.topics.of(log))?));
     let waits_for = others(log).iter().map(|log| anyhow::Ok((*log, bounds(*log)?))).collect::<Result<Vec<_>, _>>()?;
     let publisher = Publisher::new(&config.kafka, &config.topics.live, generation).context("live producer")?;
     let skew_ms = i64::from(config.late.skew_ms);
     let stall = Stall::default();
     let own = bounds(log)?;
-    let mut rounds = Rounds::new((log, epoch), skew_ms, store, own, waits_for, publisher, stall, metrics);
+    let tell = Tell { metrics: metrics.clone(), alerts };
+    let checks = Checks::new(tell, config.counting.check_ms, config.counting.check_rows_max);
+    let mut rounds = Rounds::new((log, epoch), skew_ms, store, own, waits_for, publisher, stall, metrics, checks);
     let mut poller = Poller::join(&config, log).context("consumer")?;
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(3));
     let mut beaten = Instant::now();
-    let mut taken_up: Vec<u16> = Vec::new();
+    let mut taken_up: TakenUp = Vec::new();
     while !shutdown.is_stopping() {
         poller.gather()?;
         for change in poller.take_changes() {
             match change {
-                Change::Assigned(partitions) => taken_up.extend(partitions),
+                Change::Assigned(partitions) => taken_up.extend(partitions.into_iter().map(|p| (p, None))),
                 Change::Revoked(partitions) => {
-                    taken_up.retain(|partition| !partitions.contains(partition));
+                    taken_up.retain(|(partition, _)| !partitions.contains(partition));
                     rounds.sources.retain(|partition, _| !partitions.contains(partition));
                 }
             }
         }
-        taken_up.extend(take_in(&mut poller, &mut rounds));
+        taken_up.extend(take_in(&mut poller, &mut rounds).into_iter().map(|partition| (partition, None)));
         let Some(Turn { begins, ends }) = beside(turn(&mut rounds, &mut taken_up), &mut poller, &mut shutdown).await?
         else {
             return Ok(());
@@ -127,17 +137,23 @@ fn take_in(poller: &mut Poller, rounds: &mut Rounds) -> Vec<u16> {
     gaps
 }
 
-/// Takes up what is new, then does a round.
-async fn turn(rounds: &mut Rounds, taken_up: &mut Vec<u16>) -> Turn {
+/// Takes up what is new, does a round, then looks whether the store still has everything: what has to be taken up anew is
+/// left for the next turn.
+async fn turn(rounds: &mut Rounds, taken_up: &mut TakenUp) -> Turn {
     let mut begins = Vec::new();
-    while let Some(partition) = taken_up.last().copied() {
-        match rounds.take_up(partition).await {
+    while let Some((partition, suspect)) = taken_up.last().copied() {
+        match rounds.take_up(partition, suspect).await {
             Ok(begin) => begins.push(begin),
             Err(error) => return Turn { begins, ends: Err(error) },
         }
         taken_up.pop();
     }
-    Turn { begins, ends: rounds.round().await }
+    let ends = rounds.round().await;
+    // Not in a turn that has begun a source: the consumer is told first.
+    if begins.is_empty() {
+        taken_up.extend(rounds.check().await);
+    }
+    Turn { begins, ends }
 }
 
 /// Reads on while a turn is under way. `None` if it is time to stop and the turn takes too long.

@@ -34,6 +34,12 @@ impl Settled {
         }
     }
 
+    /// How far the durable ledger reaches.
+    #[must_use]
+    pub const fn applied_end(&self) -> u64 {
+        self.applied_end
+    }
+
     /// Everything appended at or before this instant, by any broker's clock, is durable; clocks differ from each other by
     /// at most `2 × skew_ms`.
     #[must_use]

@@ -25,6 +25,8 @@ pub struct Late {
     has_moved: bool,
     /// Where the last pack ended.
     published_end: u64,
+    /// How far the books are in the store.
+    stored_end: u64,
 }
 
 /// Which records must be looked up: their ids, and the instants between which the events of these ids happened.
@@ -46,8 +48,8 @@ impl Late {
     /// Goes on where the counter stands.
     #[must_use]
     pub const fn new(counter: Counter) -> Self {
-        let published_end = counter.ledger().applied_end;
-        Self { counter, waiting: VecDeque::new(), has_moved: false, published_end }
+        let end = counter.ledger().applied_end;
+        Self { counter, waiting: VecDeque::new(), has_moved: false, published_end: end, stored_end: end }
     }
 
     /// The core.
@@ -66,6 +68,24 @@ impl Late {
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.waiting.len()
+    }
+
+    /// Whether there is nothing to decide and nothing to write.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && !self.has_moved
+    }
+
+    /// How far the books are in the store; `None` while the two cannot be compared: something is to be written, or records
+    /// before that end are being read again.
+    #[must_use]
+    pub fn stored_end(&self) -> Option<u64> {
+        (!self.has_moved && self.counter.next() >= self.stored_end).then_some(self.stored_end)
+    }
+
+    /// The books are in the store up to here.
+    pub const fn stored(&mut self, end: u64) {
+        self.stored_end = end;
     }
 
     /// The offset that must come next.
@@ -160,7 +180,10 @@ impl Late {
         for (outcome, original) in decided.outcomes {
             let Some(Fetched { record, undecoded }) = self.waiting.pop_front() else { break };
             self.counter.apply_decided(&counted(&record, original.as_ref()), outcome)?;
-            raw.push(self.counter.source(), &record, outcome, &undecoded);
+            match &original {
+                Some(original) => raw.push_retracted(self.counter.source(), &record, original, &undecoded),
+                None => raw.push(self.counter.source(), &record, outcome, &undecoded),
+            }
             each(outcome);
             self.has_moved = true;
         }

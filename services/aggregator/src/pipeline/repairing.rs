@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use domain::source::Source;
+use domain::source::{Log, Source};
 use rdkafka::consumer::Consumer as _;
 use runtime::clock::now_ms;
 use tokio::sync::oneshot;
@@ -17,6 +17,7 @@ use crate::counter::Cell;
 use crate::live::{Progress, packs};
 use crate::reader;
 use crate::repair::facts::Scope;
+use crate::repair::tell::Tell;
 use crate::repair::{Facts, Finding, judge, surplus};
 
 /// A check that took so long is followed by ten times as long without one.
@@ -88,39 +89,28 @@ impl Loop {
         self.repairs.due = self.repairs.due.max(Instant::now() + took * REST);
         let mut too_much = 0;
         for (source, assignment, facts) in facts {
-            too_much += surplus(facts);
             let Some(Slot::Counting(n, owned)) = self.slots.get(&source.partition) else { continue };
             if n != assignment {
                 continue;
             }
             match judge(facts, owned.flushed_end) {
                 Some(finding) => self.repair(*source, finding),
-                None => self.wiring.alerts.resolve("store_differs", &source.to_string()),
+                // With something missing, the rest only seems to be too much.
+                None => {
+                    too_much += surplus(facts);
+                    self.tell().fine(*source);
+                }
             }
         }
-        if too_much > 0 {
-            self.wiring.metrics.imbalances.inc();
-            tracing::error!(
-                records = too_much,
-                "the store has more than the log, and nothing that grows is lowered: run `aggregator rebuild`"
-            );
-            let words = format!("The store has {too_much} records more than the log. Runbook: `aggregator rebuild`.");
-            self.wiring.alerts.raise("store_has_too_much", "store", &words);
-        } else {
-            self.wiring.alerts.resolve("store_has_too_much", "store");
-        }
-        self.wiring.metrics.surplus.set(too_much.cast_signed());
+        self.tell().too_much(Log::Events, too_much);
+    }
+
+    fn tell(&self) -> Tell {
+        Tell { metrics: self.wiring.metrics.clone(), alerts: self.wiring.alerts.clone() }
     }
 
     fn repair(&mut self, source: Source, finding: Finding) {
-        tracing::error!(%source, kind = finding.name(), "repairing: {finding}");
-        self.wiring.alerts.raise(
-            "store_differs",
-            &source.to_string(),
-            &format!("{source} is being repaired: {finding}"),
-        );
-        self.wiring.metrics.imbalances.inc();
-        self.wiring.metrics.repair(finding.name());
+        self.tell().found(source, &finding);
         let partition = source.partition;
         let Some(Slot::Counting(_, owned)) = self.slots.get(&partition) else { return };
         let log_end = self.wiring.consumer.context().log_end(partition);

@@ -87,10 +87,10 @@ pub async fn cells(
     let days = places.iter().map(|place| place.day);
     let (Some(first), Some(last)) = (days.clone().min(), days.max()) else { return Ok(Vec::new()) };
     let (from, until) = (Period::Day.start_ms(first), Period::Day.start_ms(last + 1));
-    let mut cells = Vec::new();
+    let (mut cells, counted) = (Vec::new(), Outcome::counted(source.log).number());
     let (books, figures): (Vec<Place>, Vec<Place>) = places.iter().partition(|place| place.kind == Kind::Ledger);
     for (places, condition) in [
-        (figures, format!("outcome = 1 AND {}", between("occurred_at", from, until))),
+        (figures, format!("outcome = {counted} AND {}", between("occurred_at", from, until))),
         (books, between("appended_at", i64::from(first) * DAY_MS, (i64::from(last) + 1) * DAY_MS)),
     ] {
         if places.is_empty() {

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use domain::outcome::Outcome;
 use domain::rules::Book;
-use domain::source::Source;
+use domain::source::{Log, Source};
 use runtime::clickhouse::{Error as StoreError, Store};
 
 use super::facts::lost;
@@ -30,10 +30,26 @@ pub async fn resume(
     store: &Store,
     source: Source,
     book: &Book,
-    (low, high): (u64, u64),
+    bounds: (u64, u64),
     suspect: Option<u64>,
     seed: &Seed,
 ) -> Result<Resume, store::Error> {
+    let place = beginning(store, source, book, bounds, suspect).await?;
+    store::resume(store, source, book, place, seed).await
+}
+
+/// The books, and where counting must go on: at their end, or at the first record before it that raw lacks and that a
+/// later decision may rest on. A late decision may rest on any record of its own log.
+///
+/// # Errors
+/// ClickHouse.
+pub async fn beginning(
+    store: &Store,
+    source: Source,
+    book: &Book,
+    (low, high): (u64, u64),
+    suspect: Option<u64>,
+) -> Result<(Ledger, u64), store::Error> {
     let mut ledger = store::ledger(store, source).await?;
     let mut known = lost(store, source).await?;
     let is_behind_the_log = ledger.applied_end < low && has_any(store, source, ledger.applied_end..low).await?;
@@ -51,7 +67,10 @@ pub async fn resume(
     let (mut start, mut before_ms) = (ledger.applied_end, ledger.appended_at_ms);
     // A record that is read again looks back on a window of its own, and that may have gaps which the end does not see.
     loop {
-        let window = window_start(store, source, book, before_ms).await?;
+        let window = match source.log {
+            Log::Events => window_start(store, source, book, before_ms).await?,
+            Log::Backfill | Log::Corrections => 0,
+        };
         let gaps = missing(store, source, window.min(suspect.unwrap_or(u64::MAX))..start, &known).await?;
         for gap in &gaps {
             let gone = gap.start..gap.end.min(low);
@@ -74,7 +93,7 @@ pub async fn resume(
         let records = ledger.applied_end - start;
         tracing::warn!(%source, start, records, "raw has gaps: these records are read again from the log");
     }
-    store::resume(store, source, book, (ledger, start), seed).await
+    Ok((ledger, start))
 }
 
 /// Where the window of ids begins that a record looks back on of which the one before was appended at `before_ms`.
@@ -102,6 +121,9 @@ pub async fn missing(
     range: Range<u64>,
     known: &[Range<u64>],
 ) -> Result<Vec<Range<u64>>, StoreError> {
+    if range.is_empty() {
+        return Ok(Vec::new());
+    }
     let sql = "SELECT intDiv(offset, 65536) AS bucket, count() FROM {cells}.raw FINAL WHERE log = ? AND epoch = ? AND p = ? \
                AND offset >= ? AND offset < ? GROUP BY bucket ORDER BY bucket";
     let query = store::bound(store, sql, source).bind(range.start).bind(range.end);

@@ -4,12 +4,13 @@
 //! Invariant: it only reads. What one round may read is bounded: a small store is compared as a whole each time, of a
 //! large one the newest part and, in turn, a part of the rest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use clickhouse::Row;
+use domain::outcome::Outcome;
 use domain::rules::Rules;
-use domain::source::Source;
+use domain::source::{Log, Source};
 use domain::time::{DAY_MS, Period};
 use runtime::clickhouse::{Error as StoreError, Query, Store};
 use serde::{Deserialize, Serialize};
@@ -98,13 +99,11 @@ pub async fn read(
         facts.push((*source, Facts { ledger, ..Facts::default() }));
     }
     let ends: Vec<_> = facts.iter().map(|(source, f)| (source.partition, f.ledger.applied_end)).collect();
-    let asked = Asked { store, first: *first, ends };
-    let (present, known) = (asked.raw_rows(scope).await?, asked.lost().await?);
+    let asked = Asked { store, log: first.log, epoch: first.epoch, ends };
+    let mut missing = asked.missing_raw(scope).await?;
     for (source, one) in &mut facts {
         one.range = scope.offsets(one.ledger.applied_end);
-        let known = known.get(&source.partition).map_or(&[][..], Vec::as_slice);
-        let expected: u64 = without(one.range.clone(), known).iter().map(|r| r.end - r.start).sum();
-        one.missing_raw = expected.saturating_sub(present.get(&source.partition).copied().unwrap_or(0));
+        one.missing_raw = missing.remove(&source.partition).unwrap_or(0);
     }
     let today = Period::Day.index_at(now_ms);
     let sums = asked.sums(&scope.days, today, rules).await?;
@@ -114,6 +113,20 @@ pub async fn read(
         }
     }
     Ok(facts)
+}
+
+/// How many records raw lacks of partitions of one log and epoch below these ends, as far as the scope reaches. Partitions
+/// that lack none are left out.
+///
+/// # Errors
+/// ClickHouse.
+pub async fn missing_raw(
+    store: &Store,
+    (log, epoch): (Log, u16),
+    ends: Vec<(u16, u64)>,
+    scope: &Scope,
+) -> Result<BTreeMap<u16, u64>, StoreError> {
+    Asked { store, log, epoch, ends }.missing_raw(scope).await
 }
 
 /// Ranges of a source that are known to be lost, ascending.
@@ -130,13 +143,14 @@ pub async fn lost(store: &Store, source: Source) -> Result<Vec<Range<u64>>, Stor
 /// Questions about some partitions at once.
 struct Asked<'a> {
     store: &'a Store,
-    first: Source,
+    log: Log,
+    epoch: u16,
     ends: Vec<(u16, u64)>,
 }
 
 impl Asked<'_> {
     fn bound(&self, sql: &str) -> Query {
-        self.store.query(sql).bind(self.first.log as u8).bind(self.first.epoch)
+        self.store.query(sql).bind(self.log as u8).bind(self.epoch)
     }
 
     /// The partitions, and an expression for a bound of each.
@@ -160,6 +174,16 @@ impl Asked<'_> {
         Ok(lost)
     }
 
+    async fn missing_raw(&self, scope: &Scope) -> Result<BTreeMap<u16, u64>, StoreError> {
+        let (present, known) = (self.raw_rows(scope).await?, self.lost().await?);
+        let missing = |(partition, end): &(u16, u64)| {
+            let known = known.get(partition).map_or(&[][..], Vec::as_slice);
+            let expected: u64 = without(scope.offsets(*end), known).iter().map(|r| r.end - r.start).sum();
+            (*partition, expected.saturating_sub(present.get(partition).copied().unwrap_or(0)))
+        };
+        Ok(self.ends.iter().map(missing).filter(|(_, n)| *n > 0).collect())
+    }
+
     async fn raw_rows(&self, scope: &Scope) -> Result<BTreeMap<u16, u64>, StoreError> {
         let (from, until) = (self.each(|end| scope.offsets(end).start), self.each(|end| scope.offsets(end).end));
         let sql = format!(
@@ -179,7 +203,9 @@ impl Asked<'_> {
         rules: &Rules,
     ) -> Result<BTreeMap<(u16, Place), Sums>, StoreError> {
         let mut sums: BTreeMap<(u16, Place), Sums> = BTreeMap::new();
-        let mut expected = self.accepted(days, rules).await?;
+        // What a late record is kept in was decided when it came, so of the oldest days it is in none or in some only.
+        let margin = if self.log == Log::Events { 0 } else { 2 };
+        let (mut expected, silent) = self.counted(days, rules).await?;
         expected.extend(self.recorded(days).await?);
         let found = self.cells(days).await?;
         for (number, (kind, period, ..)) in (0..).zip(TABLES) {
@@ -188,7 +214,8 @@ impl Asked<'_> {
                 Period::Hour => u32::from(rules.keep_hour_days),
                 Period::Day => u32::MAX,
             };
-            let is_kept = |day: u32| days.contains(&day) && (kind == Kind::Ledger || day.saturating_add(kept) >= today);
+            let is_kept =
+                |day: u32| days.contains(&day) && (kind == Kind::Ledger || day.saturating_add(kept) >= today + margin);
             let place = |row: &OfDay| (row.p, Place { kind, period, day: row.day.into() });
             for row in expected.iter().filter(|row| row.part == kind as u8 && is_kept(row.day.into())) {
                 sums.entry(place(row)).or_default().raw = row.records;
@@ -197,29 +224,41 @@ impl Asked<'_> {
                 sums.entry(place(row)).or_default().cells = row.records;
             }
         }
+        sums.retain(|(p, place), _| place.kind == Kind::Ledger || !silent.contains(&(*p, place.day)));
         Ok(sums)
     }
 
-    /// Accepted records by day and kind, as often as each stands in the tables of that kind.
-    async fn accepted(&self, days: &Range<u32>, rules: &Rules) -> Result<Vec<OfDay>, StoreError> {
+    /// Counted records by day and kind, as often as each stands in the tables of that kind; and the days of which raw does
+    /// not say enough: an older program wrote of a retraction only that it took effect, not what it took away.
+    async fn counted(
+        &self,
+        days: &Range<u32>,
+        rules: &Rules,
+    ) -> Result<(Vec<OfDay>, BTreeSet<(u16, u32)>), StoreError> {
         let (from, until) = (Period::Day.start_ms(days.start), Period::Day.start_ms(days.end));
         let sql = format!(
             "SELECT p, toUInt16(toDate(occurred_at, 'Europe/London')) AS day, countIf(kind = 2 OR (kind = 1 AND (step = 0 \
-             OR stage > 2))), countIf(kind = 1 AND step > 0) + countIf(kind = 1 AND reason > 0), 2 * countIf(kind = 3) FROM {{cells}}.raw FINAL WHERE log = ? AND epoch = ? AND p IN ({}) AND offset < {} AND outcome = 1 AND \
-             occurred_at >= fromUnixTimestamp64Milli({from}) AND occurred_at < fromUnixTimestamp64Milli({until}) AND \
-             appended_at >= fromUnixTimestamp64Milli({}) AND appended_at < fromUnixTimestamp64Milli({}) GROUP BY p, day",
+             OR stage > 2))), countIf(kind = 1 AND step > 0) + countIf(kind = 1 AND reason > 0), 2 * countIf(kind = 3), \
+             countIf(kind = 4) FROM {{cells}}.raw FINAL WHERE log = ? AND epoch = ? AND p IN ({}) AND offset < {} AND \
+             outcome = {} AND occurred_at >= fromUnixTimestamp64Milli({from}) AND occurred_at < \
+             fromUnixTimestamp64Milli({until}) AND appended_at >= fromUnixTimestamp64Milli({}) AND appended_at < \
+             fromUnixTimestamp64Milli({}) GROUP BY p, day",
             self.partitions(),
             self.each(|end| end),
+            Outcome::counted(self.log).number(),
             (from - rules.future_ms).max(0),
-            until.saturating_add(rules.late_ms),
+            // A late record may come at any time.
+            if self.log == Log::Events { until.saturating_add(rules.late_ms) } else { i64::from(u32::MAX) * 1_000 },
         );
-        let rows: Vec<(u16, u16, u64, u64, u64)> = self.store.rows("comparing raw by day", self.bound(&sql)).await?;
+        let rows: Vec<(u16, u16, u64, u64, u64, u64)> =
+            self.store.rows("comparing raw by day", self.bound(&sql)).await?;
+        let silent = rows.iter().filter(|row| row.5 > 0).map(|row| (row.0, u32::from(row.1))).collect();
         let each =
-            |(p, day, counts, breakdown, pages): (u16, u16, u64, u64, u64)| {
+            |(p, day, counts, breakdown, pages, _): (u16, u16, u64, u64, u64, u64)| {
                 [(Kind::Counts, counts), (Kind::Breakdown, breakdown), (Kind::Pages, pages)]
                     .map(|(kind, records)| OfDay { p, day, part: kind as u8, records })
             };
-        Ok(rows.into_iter().flat_map(each).collect())
+        Ok((rows.into_iter().flat_map(each).collect(), silent))
     }
 
     /// Records of any outcome by UTC day of their append time.
@@ -253,8 +292,8 @@ impl Asked<'_> {
             format!(
                 "SELECT p, toUInt16({day}) AS day, toUInt8({number}) AS part, toUInt64(sum({n})) AS records FROM \
                  {{cells}}.unmerged_{table} FINAL WHERE log = {} AND epoch = {} AND p IN ({}) AND {range} GROUP BY p, day",
-                self.first.log as u8,
-                self.first.epoch,
+                self.log as u8,
+                self.epoch,
                 self.partitions(),
             )
         };

@@ -16,7 +16,7 @@ pub const HELD_MAX: usize = 1_000_000;
 pub const OPEN_MS_MAX: i64 = DAY_MS;
 
 /// Where a record stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Place {
     /// Kafka partition.
     pub partition: u16,

@@ -29,6 +29,13 @@ pub(super) async fn stored(store: Store) -> Result<HashSet<u128>, Error> {
     Ok(rows.into_iter().map(|key| (u128::from(key.high) << 64) | u128::from(key.low)).collect())
 }
 
+/// How many versions of notes there are.
+pub(super) async fn notes(store: &Store) -> Result<u64, Error> {
+    let sql = "SELECT count() FROM {cells}.unmerged_note FINAL";
+    let rows = store.rows::<u64>("counting notes", store.query(sql)).await?;
+    Ok(rows.first().copied().unwrap_or(0))
+}
+
 const IMPORT: (&str, &str) = ("import", "UUID");
 
 fn insert(table: &'static str, block: Block) -> Insert {
