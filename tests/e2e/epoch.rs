@@ -33,7 +33,7 @@ fn a_new_generation(shared: &Shared) {
     stack.set("COLLECTOR_GRPC__LISTEN", &collector.grpc());
     let senders = Senders::new(&stack, collector.grpc());
     let mut mix = Mix::new(91, "epoch");
-    let before = mix.fresh(2_000);
+    let (before, left) = (mix.fresh(2_000), mix.fresh(1).remove(0));
     senders.send_all(&before, PATIENCE);
     let mut truth = Truth::default();
     truth.take(&before);
@@ -54,7 +54,7 @@ fn a_new_generation(shared: &Shared) {
         // The old log is closed: its end is read, and counted to.
         check::counted(&sql, old_log.records().cast_signed(), PATIENCE);
         assert_eq!((aggregator.stop(), gateway.stop()), ("code 0".to_owned(), "code 0".to_owned()));
-        begin_another(&mut stack);
+        begin_another(&mut stack, &old_log, &left);
         (aggregator, collector, gateway) = (stack.aggregator(1), stack.collector(), stack.gateway());
         let closed = sent_by_now();
         until_so("events are sent to the new log", PATIENCE, || sent_by_now() > closed + 500);
@@ -62,8 +62,9 @@ fn a_new_generation(shared: &Shared) {
         traffic.join().expect("everything was accepted");
     });
     truth.take(&sent.into_inner().expect("nobody panicked with it"));
+    truth.take(std::slice::from_ref(&left));
 
-    let new_log = tests::log::Log::new(&stack.address().brokers, NEW[0].1);
+    let new_log = tests::log::Log::new(&stack.address().brokers, NEW[0]);
     let exact = |truth: &Truth| {
         let records = old_log.records() + new_log.records();
         check::settled_at(truth, records.cast_signed(), &sql, PATIENCE);
@@ -90,22 +91,39 @@ fn a_new_generation(shared: &Shared) {
 }
 
 /// The logs of the new generation.
-const NEW: [(&str, &str); 3] =
-    [("EVENTS", "epoch-2-events"), ("BACKFILL", "epoch-2-backfill"), ("CORRECTIONS", "epoch-2-corrections")];
+const NEW: [&str; 3] = ["epoch-2-events", "epoch-2-backfill", "epoch-2-corrections"];
 
-fn begin_another(stack: &mut Stack) {
-    let rules = runtime::rules::DEFAULTS
+/// Refused until the old logs are counted to their ends.
+fn begin_another(stack: &mut Stack, old_log: &tests::log::Log, left: &v1::Event) {
+    let old = ["events", "backfill", "corrections"].map(|log| format!("{}-{log}", stack.group()));
+    let after = old.join(",");
+    let new_rules = runtime::rules::DEFAULTS
         .replace("epoch = 1", "epoch = 2")
         .replace("partitions = 12", "partitions = 16")
         .replace("wide_spread = 12", "wide_spread = 16");
+    old_log.write(std::slice::from_ref(left));
+    old_log.flush();
+    configure(stack, &new_rules, &NEW.map(str::to_owned));
+    let refused = |arguments: &[&str]| stack.try_provision(arguments).expect_err("refused").to_string();
+    let (unnamed, uncounted) = (refused(&[]), refused(&["--after", &after]));
+    assert!(unnamed.contains("--after"), "{unnamed}");
+    assert!(uncounted.contains("is counted up to"), "{uncounted}");
+    configure(stack, runtime::rules::DEFAULTS, &old);
+    let mut aggregator = stack.aggregator(1);
+    check::counted(&stack.sql(), old_log.records().cast_signed(), PATIENCE);
+    assert_eq!(aggregator.stop(), "code 0");
+    configure(stack, &new_rules, &NEW.map(str::to_owned));
+    let printed = stack.try_provision(&["--after", &after]).unwrap_or_else(|error| panic!("provision: {error}"));
+    assert!(printed.contains("rules of 48 sources of epoch 2 written"), "{printed}");
+}
+
+fn configure(stack: &mut Stack, rules: &str, topics: &[String; 3]) {
     let file = stack.dir().join("rules.toml");
     std::fs::write(&file, rules).expect("rules are written");
     for service in ["COLLECTOR", "AGGREGATOR", "GATEWAY"] {
         stack.set(&format!("{service}_RULES__FILE"), &file.display());
-        for (log, topic) in NEW {
+        for (log, topic) in ["EVENTS", "BACKFILL", "CORRECTIONS"].into_iter().zip(topics) {
             stack.set(&format!("{service}_TOPICS__{log}"), topic);
         }
     }
-    let printed = stack.provision();
-    assert!(printed.contains("rules of 48 sources of epoch 2 written"), "{printed}");
 }

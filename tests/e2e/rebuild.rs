@@ -11,12 +11,14 @@ use tests::events::Mix;
 use tests::expect;
 use tests::get::json;
 use tests::log::Log;
+use tests::sender::Senders;
 use tests::shared::Shared;
 use tests::stack::Stack;
 use tests::truth::Truth;
 use tests::until::{PATIENCE, until, until_so};
 use tests::viewer::Viewer;
 
+use crate::late;
 use crate::suite::Test;
 
 pub(crate) fn tests() -> Vec<Test> {
@@ -61,10 +63,18 @@ impl Feed {
 fn counted(shared: &Shared, (name, seed): (&str, u64), count: usize) -> (Stack, Feed) {
     let mut stack = Stack::new(shared, name);
     stack.set("AGGREGATOR_COUNTING__FLUSH_MS", &300);
+    stack.set("AGGREGATOR_LATE__SKEW_MS", &100);
     stack.provision();
     let mut feed = Feed { log: stack.log(), mix: Mix::new(seed, name), truth: Truth::default() };
-    let first = stack.aggregator(1);
+    let (collector, first) = (stack.collector(), stack.aggregator(1));
     feed.write(count);
+    let senders = Senders::new(&stack, collector.grpc());
+    let old = late::old_events(&mut feed.mix, count / 10);
+    late::backfill(&senders, &old);
+    feed.truth.take(&old);
+    check::exact(&feed.truth, &stack.sql(), PATIENCE);
+    late::retract(&senders, &old[..count / 20]);
+    feed.truth.retract(&old[..count / 20]);
     check::exact(&feed.truth, &stack.sql(), PATIENCE);
     drop(first);
     (stack, feed)

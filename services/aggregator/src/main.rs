@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use aggregator::letters::{read::Which, send};
+use aggregator::provision;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use runtime::shutdown::Shutdown;
@@ -25,6 +26,10 @@ enum Command {
         /// Only says what would be created.
         #[arg(long)]
         dry_run: bool,
+        /// The topics of events, backfill and corrections of the epoch before, with commas: a new epoch begins only when they
+        /// are counted to their ends.
+        #[arg(long, value_name = "EVENTS,BACKFILL,CORRECTIONS")]
+        after: Option<provision::After>,
     },
     /// Adds all cells up again from raw, while counting and reading go on, and puts them in the place of the old ones: for
     /// figures that are too large, which nothing else lowers.
@@ -74,8 +79,8 @@ async fn obey(arguments: Arguments) -> anyhow::Result<()> {
         layers::load("aggregator", aggregator::config::DEFAULTS, arguments.layers.config.as_deref())?;
     telemetry::init(&config.log)?;
     match arguments.command {
-        Some(Command::Provision { dry_run }) => {
-            for line in aggregator::provision::run(&config, dry_run).await.context("provision")? {
+        Some(Command::Provision { dry_run, after }) => {
+            for line in provision::run(&config, after.as_ref(), dry_run).await.context("provision")? {
                 println!("{line}");
             }
             Ok(())

@@ -1,16 +1,33 @@
 //! Creates what the platform needs, once and by an explicit command: topics, tables, rules. Repeatable; changes
 //! nothing that exists.
 
+use std::collections::BTreeMap;
+use std::str::FromStr;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use domain::rules::Rules;
-use domain::source::Source;
+use domain::source::{Log, Source};
 use runtime::clickhouse::Store;
 use runtime::topics::{Admin, Topic};
 
 use crate::config::Config;
+use crate::consumer::Bounds;
 use crate::{schema, store};
+
+/// The topics of the epoch before, in the order of the logs.
+#[derive(Debug, Clone)]
+pub struct After([String; 3]);
+
+impl FromStr for After {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
+        let names = <[String; 3]>::try_from(names).ok().filter(|names| names.iter().all(|name| !name.is_empty()));
+        names.map(Self).ok_or("three topics are wanted: those of events, backfill and corrections")
+    }
+}
 
 /// Reads the rules of the configuration: epoch and rules.
 ///
@@ -24,8 +41,9 @@ pub fn rules(config: &Config) -> anyhow::Result<(u16, Rules)> {
 /// Creates what is missing, or only says what would be created; returns a line for each.
 ///
 /// # Errors
-/// Brokers or store that do not answer; topics, tables or rules that differ from what is expected.
-pub async fn run(config: &Config, dry_run: bool) -> anyhow::Result<Vec<String>> {
+/// Brokers or store that do not answer; topics, tables or rules that differ from what is expected; a new epoch while the one
+/// before is not counted to its end.
+pub async fn run(config: &Config, after: Option<&After>, dry_run: bool) -> anyhow::Result<Vec<String>> {
     let (epoch, rules) = rules(config)?;
     let mut lines = topics(config, &rules, dry_run).await?;
     let keep = (rules.keep_minute_days, rules.keep_hour_days);
@@ -42,7 +60,11 @@ pub async fn run(config: &Config, dry_run: bool) -> anyhow::Result<Vec<String>> 
     }
     if has_tables {
         let store = Store::connect(&config.clickhouse).await.context("ClickHouse")?;
-        lines.extend(write_rules(&store, epoch, &rules, dry_run).await?);
+        let fresh = fresh_rules(&store, epoch, &rules).await?;
+        if !fresh.is_empty() {
+            is_counted_out(config, &store, epoch, after).await?;
+            lines.push(write_rules(&store, epoch, &fresh, dry_run).await?);
+        }
     }
     Ok(lines)
 }
@@ -86,9 +108,9 @@ async fn settled(admin: &Admin, topics: &[Topic], is_new: bool) -> anyhow::Resul
     Ok(admin.check(topics).await?)
 }
 
-/// Writes the rules of sources that have none, from offset 0 on. Rules are immutable: others than the ones of the
-/// configuration stop here.
-async fn write_rules(store: &Store, epoch: u16, rules: &Rules, dry_run: bool) -> anyhow::Result<Vec<String>> {
+/// The rules of sources that have none, from offset 0 on, a line of JSON for each. Rules are immutable: others than the ones
+/// of the configuration stop here.
+async fn fresh_rules(store: &Store, epoch: u16, rules: &Rules) -> anyhow::Result<String> {
     let text = serde_json::to_string(rules)?;
     let mut rows = String::new();
     for source in Source::all(epoch, rules.partitions) {
@@ -103,12 +125,41 @@ async fn write_rules(store: &Store, epoch: u16, rules: &Rules, dry_run: bool) ->
             Err(error) => return Err(error.into()),
         }
     }
-    let n = rows.lines().count();
-    if n == 0 {
-        return Ok(Vec::new());
-    }
+    Ok(rows)
+}
+
+async fn write_rules(store: &Store, epoch: u16, rows: &str, dry_run: bool) -> anyhow::Result<String> {
     if !dry_run {
-        store.insert("rules", "JSONEachRow", rows.into()).await?;
+        store.insert("rules", "JSONEachRow", rows.to_owned().into()).await?;
     }
-    Ok(vec![format!("rules of {n} sources of epoch {epoch} {}", if dry_run { "would be written" } else { "written" })])
+    let n = rows.lines().count();
+    Ok(format!("rules of {n} sources of epoch {epoch} {}", if dry_run { "would be written" } else { "written" }))
+}
+
+/// Stops a new epoch while records of the one before are not counted: they would be decided without, or not at all.
+async fn is_counted_out(config: &Config, store: &Store, epoch: u16, after: Option<&After>) -> anyhow::Result<()> {
+    let sql = "SELECT DISTINCT toUInt8(log), epoch, p FROM {cells}.rules WHERE epoch = (SELECT max(epoch) FROM {cells}.rules \
+               WHERE epoch < ?)";
+    let rows: Vec<(u8, u16, u16)> = store.rows("looking for an epoch before", store.query(sql).bind(epoch)).await?;
+    let Some((_, before, _)) = rows.first().copied() else { return Ok(()) };
+    let After(topics) = after.with_context(|| {
+        format!(
+            "epoch {epoch} follows epoch {before}: name the topics of that one with --after EVENTS,BACKFILL,CORRECTIONS"
+        )
+    })?;
+    let applied: BTreeMap<Source, u64> = store::applied_ends(store, before).await?.into_iter().collect();
+    for (log, topic) in Log::ALL.into_iter().zip(topics) {
+        let bounds = Bounds::new(&config.kafka, topic)?;
+        for (_, _, partition) in rows.iter().filter(|(number, ..)| *number == log as u8) {
+            let source = Source { log, epoch: before, partition: *partition };
+            let (_, end) = bounds.of(*partition).with_context(|| format!("asking where {topic} {partition} ends"))?;
+            let counted = applied.get(&source).copied().unwrap_or(0);
+            ensure!(
+                counted == end,
+                "{source} is counted up to {counted}, and {topic} {partition} ends at {end}: stop all collectors and leave the \
+                 aggregators of epoch {before} running until both are the same"
+            );
+        }
+    }
+    Ok(())
 }

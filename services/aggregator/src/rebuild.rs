@@ -4,14 +4,15 @@
 //! aggregators stand still (`generation`), the last records are added up, the tables change places, and counting goes on
 //! from the ledger with nothing in memory. Reads go on all the time: each table is whole before and after.
 //!
-//! Invariant: the new cells are a function of raw and of nothing that the old ones say, but for three things that raw does
-//! not have: cells of corrections (raw has no copy of what they take away), days of which raw has dropped records, and
-//! minutes and hours that are past their time. The first two are taken over as they are, the last are left out.
+//! Invariant: the new cells are a function of raw and of nothing that the old ones say, but for what raw does not have: days
+//! of which it has dropped records are taken over as they are, minutes and hours that are past their time are left out. An
+//! older program wrote no copy of what a retraction takes away; with such rows, cells of corrections are taken over too.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use anyhow::{Context as _, ensure};
+use domain::outcome::Outcome;
 use domain::rules::Rules;
 use domain::source::{Log, Source};
 use domain::time::Period;
@@ -77,6 +78,8 @@ struct Building {
     begins: BTreeMap<Source, u64>,
     /// Up to which offset each source was added up.
     done: BTreeMap<Source, u64>,
+    /// Whether raw has retractions that do not say what they take away.
+    has_silent: bool,
 }
 
 impl Building {
@@ -89,7 +92,8 @@ impl Building {
         let new = Store::connect(&StoreConfig { cells: name, ..config.clickhouse.clone() }).await?;
         new.execute("making a database", "CREATE DATABASE {cells}").await?;
         let (rules, begins, done) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let mut building = Self { store, new, rules, begins, done };
+        let has_silent = has_silent_retractions(&store).await?;
+        let mut building = Self { store, new, rules, begins, done, has_silent };
         for (.., table, _) in TABLES {
             building
                 .both("making a table", "CREATE TABLE {new}.unmerged_{table} AS {cells}.unmerged_{table}", table)
@@ -109,15 +113,15 @@ impl Building {
         self.store.execute(doing, &sql).await
     }
 
-    /// The ends of all books but those of corrections.
+    /// The ends of all books of which raw tells everything.
     async fn ends(&self) -> Result<BTreeMap<Source, u64>, StoreError> {
-        let sql = "SELECT toUInt8(log), epoch, p, max(applied_offset) + 1 FROM {cells}.unmerged_ledger WHERE log != \
-                   'corrections' GROUP BY log, epoch, p";
+        let sql = "SELECT toUInt8(log), epoch, p, max(applied_offset) + 1 FROM {cells}.unmerged_ledger GROUP BY log, epoch, p";
         let rows: Vec<(u8, u16, u16, u64)> = self.store.rows("reading the ledgers", self.store.query(sql)).await?;
         let source = |(log, epoch, partition, end): (u8, u16, u16, u64)| {
             Some((Source { log: Log::from_number(log.into())?, epoch, partition }, end))
         };
-        Ok(rows.into_iter().filter_map(source).collect())
+        let is_told = |(source, _): &(Source, u64)| source.log != Log::Corrections || !self.has_silent;
+        Ok(rows.into_iter().filter_map(source).filter(is_told).collect())
     }
 
     /// Takes over the days of which raw has dropped the first records.
@@ -214,15 +218,19 @@ impl Building {
         for (day, appended, outcome, n) in rows {
             // The books of the day of the append time, and what is counted in the day of the event.
             *days.entry(u32::from(appended)).or_default() += n;
-            if outcome == 1 {
+            if outcome == Outcome::counted(source.log).number() {
                 *days.entry(u32::from(day)).or_default() += n;
             }
         }
         Ok(days)
     }
 
-    /// While all stand still: the cells of corrections as they are.
+    /// While all stand still: the cells of corrections as they are, if raw does not tell them.
     async fn take_over_corrections(&self) -> anyhow::Result<()> {
+        if !self.has_silent {
+            return Ok(());
+        }
+        println!("retractions of an older program: the cells of corrections are taken over as they are");
         let sql = "INSERT INTO {new}.unmerged_{table} SELECT * FROM {cells}.unmerged_{table} WHERE log = 'corrections'";
         for (.., table, _) in TABLES {
             self.both("taking over the cells of corrections", sql, table).await?;
@@ -245,6 +253,13 @@ impl Building {
     async fn drop_old(&self) -> anyhow::Result<()> {
         Ok(self.new.execute("dropping the old cells", "DROP DATABASE {cells} SYNC").await?)
     }
+}
+
+/// Whether an older program has written retractions without what they take away.
+async fn has_silent_retractions(store: &Store) -> Result<bool, StoreError> {
+    let sql = "SELECT count() FROM {cells}.raw WHERE log = 'corrections' AND outcome = ? AND kind = 4";
+    let query = store.query(sql).bind(Outcome::Retracted.number());
+    Ok(store.rows::<u64>("looking for retractions of an older program", query).await?.first() != Some(&0))
 }
 
 /// Drops the tables that earlier rebuilds have left.

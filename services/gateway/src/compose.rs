@@ -163,7 +163,16 @@ impl Composer<'_> {
             let mine = all.iter().filter(|(number, _)| which(**number)).map(|(_, hours)| *hours);
             Some((*day, mine.reduce(history::sum_of_hours)?))
         };
-        self.weekdays.days.iter().filter_map(of_day).collect()
+        self.whole_weekdays().iter().filter_map(of_day).collect()
+    }
+
+    /// The days before that are like today. What goes by backfill comes day by day, the newest first: while any of it is
+    /// under way, the oldest day may be there in part only, and is not one to compare with.
+    fn whole_weekdays(&self) -> &[(Day, BTreeMap<ServiceNumber, Hours>)] {
+        let days = &self.weekdays.days;
+        let oldest = days.iter().rposition(|(_, services)| !services.is_empty());
+        let is_under_way = self.live.pipeline.late_settled_ms().is_some();
+        &days[..oldest.filter(|_| is_under_way).unwrap_or(days.len())]
     }
 
     /// What is usual by hour on a day like today, and what the day is likely to come to.

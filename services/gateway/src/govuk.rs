@@ -46,7 +46,8 @@ fn value(site: &Site) -> GovUk {
     let past = site.govuk.past();
     site.compose(|composer| {
         let (fold, pages) = (&composer.live.fold, &site.auditor.pages);
-        Sources { fold, past: &past, pages, site: site_of(composer.catalogue) }.govuk(composer.context())
+        let is_filling = composer.live.pipeline.late_settled_ms().is_some();
+        Sources { fold, past: &past, pages, site: site_of(composer.catalogue), is_filling }.govuk(composer.context())
     })
 }
 

@@ -54,6 +54,7 @@ impl Stored {
                 path: String::new(),
                 visitor_id: String::new(),
             })),
+            4 => Some(Body::Retraction),
             _ => None,
         };
         let content = body.map(|body| {

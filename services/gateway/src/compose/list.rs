@@ -208,7 +208,7 @@ impl Composer<'_> {
         }
         let open = Self::open_minute(context);
         let since_midnight_ms = context.open_minute_ms() - context.today.start_ms();
-        let days = self.weekdays.days.iter().filter_map(|(_, services)| services.get(&number));
+        let days = self.whole_weekdays().iter().filter_map(|(_, services)| services.get(&number));
         let mut usual: Vec<f64> = days.filter_map(|hours| history::last_hour(hours, since_midnight_ms)).collect();
         let range = usual::range(&mut usual)?;
         let minute = |index| self.live.fold.sum(Period::Minute, index, number).and_then(Sum::completed);

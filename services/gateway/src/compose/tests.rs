@@ -133,6 +133,36 @@ fn a_usual_range_needs_four_weeks_and_counts_up_to_this_time_of_day() {
 }
 
 #[test]
+fn a_day_that_is_still_being_filled_is_not_one_to_compare_with() {
+    let world = world();
+    let source = |log| Source { log, epoch: 1, partition: 0 };
+    world.live().pipeline.on_ledger(source(Log::Backfill), 10, NOW);
+    let weeks = |world: &World| with(world, &weekdays(world, &[10, 20, 30, 40, 2]), None, |c| c.overview()).usual.weeks;
+    assert_eq!(weeks(&world), 5, "all is decided");
+    let pack = Pack { log_end: 30, ..pack(source(Log::Backfill), 20) };
+    world.live().pipeline.on_pack(&pack, NOW);
+    assert_eq!(weeks(&world), 4, "ten records are on their way");
+    let pack = Pack { log_end: 30, previous_end: 20, ..self::pack(source(Log::Backfill), 30) };
+    world.live().pipeline.on_pack(&pack, NOW);
+    assert_eq!(weeks(&world), 5);
+}
+
+fn pack(source: Source, applied_end: u64) -> Pack {
+    let (appended_at_ms, received_at_ms, stalled, cells) = (NOW, 0, String::new(), Vec::new());
+    Pack {
+        source,
+        applied_end,
+        log_end: applied_end,
+        appended_at_ms,
+        received_at_ms,
+        stalled,
+        cells,
+        previous_end: 10,
+        part: 0,
+    }
+}
+
+#[test]
 fn the_usual_day_of_government_is_that_of_its_services_together() {
     let world = world();
     let mut past = weekdays(&world, &[10, 20, 30, 40]);

@@ -51,6 +51,8 @@ pub struct Sources<'a> {
     pub pages: &'a Pages,
     /// The service whose pages they are.
     pub site: ServiceNumber,
+    /// Whether backfilled views are on their way: the oldest day may be there in part only.
+    pub is_filling: bool,
 }
 
 impl Sources<'_> {
@@ -62,6 +64,7 @@ impl Sources<'_> {
         let viewed = today.filter(|sum| sum.get(Measure::Views).is_some());
         let Past { weekdays, weekdays_of, .. } = self.past;
         let is_of_today = *weekdays_of == Some(context.today);
+        let weekdays = &weekdays[..weekdays.len() - usize::from(self.is_filling && !weekdays.is_empty())];
         let top = |span: &Option<Span>| span.as_ref().map(|span| self.top(span));
         GovUk {
             standard_error_percent: STANDARD_ERROR,

@@ -57,7 +57,7 @@ fn the_five_minutes_are_cut_at_midnight_since_pseudonyms_change() {
 
 fn with_past(past: &Past, fold: &Fold) -> (Vec<Trend>, Top) {
     let pages = Pages::embedded();
-    let sources = Sources { fold, past, pages: &pages, site: SITE };
+    let sources = Sources { fold, past, pages: &pages, site: SITE, is_filling: false };
     let (this, last) = past.trend.as_ref().unwrap();
     (sources.trending(this, last), sources.top(past.week.as_ref().unwrap()))
 }
