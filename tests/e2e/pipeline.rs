@@ -7,7 +7,7 @@ use tests::sender::Senders;
 use tests::shared::Shared;
 use tests::stack::Stack;
 use tests::truth::Truth;
-use tests::until::PATIENCE;
+use tests::until::{PATIENCE, until_so};
 use tests::viewer::Viewer;
 
 use crate::suite::Test;
@@ -31,6 +31,7 @@ fn store_and_socket_equal_the_truth(shared: &Shared) {
     let mut stack = Stack::new(shared, "pipeline");
     // One clock here, so a gateway that starts must have from the store what was counted before.
     stack.set("GATEWAY_START__SKEW_MS", &1);
+    stack.set("GATEWAY_START__AGREE_EVERY_MS", &500);
     stack.provision();
     let (mut collector, mut aggregator, mut gateway) = (stack.collector(), stack.aggregator(1), stack.gateway());
     let senders = Senders::new(&stack, collector.grpc());
@@ -51,6 +52,10 @@ fn store_and_socket_equal_the_truth(shared: &Shared) {
     let fold = early.fold("overview");
     assert!(fold.ticks > 0 && fold.ticks + fold.snaps > 4, "{} snapshots, {} ticks", fold.snaps, fold.ticks);
     check::exact(&truth, &stack.sql(), PATIENCE);
+    // What is stored was told before, so that reading it again brings nothing.
+    let read_again = || tests::metrics::value(&gateway, "gateway_agreements_total").is_some_and(|n| n >= 2.0);
+    until_so("the gateway has read the store again", PATIENCE, read_again);
+    assert_eq!(tests::metrics::value(&gateway, "gateway_cells_only_stored_total"), Some(0.0));
     // A gateway that starts anew shows the same.
     let epoch = late.fold("overview").epoch;
     assert_eq!(gateway.stop(), "code 0");

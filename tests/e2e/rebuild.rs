@@ -64,6 +64,8 @@ fn counted(shared: &Shared, (name, seed): (&str, u64), count: usize) -> (Stack, 
     let mut stack = Stack::new(shared, name);
     stack.set("AGGREGATOR_COUNTING__FLUSH_MS", &300);
     stack.set("AGGREGATOR_LATE__SKEW_MS", &100);
+    // Gateways read the store all along, while tables change places too.
+    stack.set("GATEWAY_START__AGREE_EVERY_MS", &500);
     stack.provision();
     let mut feed = Feed { log: stack.log(), mix: Mix::new(seed, name), truth: Truth::default() };
     let (collector, first) = (stack.collector(), stack.aggregator(1));

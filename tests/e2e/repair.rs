@@ -12,7 +12,7 @@ use tests::shared::Shared;
 use tests::sql::Sql;
 use tests::stack::Stack;
 use tests::truth::{REPEAT, Truth};
-use tests::until::{PATIENCE, until};
+use tests::until::{PATIENCE, until, until_so};
 use tests::viewer::Viewer;
 
 use crate::late;
@@ -22,6 +22,7 @@ pub(crate) fn tests() -> Vec<Test> {
     vec![
         Test::new("repair::any_part_of_any_table_that_is_lost_comes_back", any_part_comes_back),
         Test::new("repair::what_the_late_logs_have_counted_comes_back_too", late_logs_come_back),
+        Test::new("repair::a_running_gateway_shows_what_comes_back_without_a_pack", comes_back_untold),
         Test::new("repair::what_neither_raw_nor_the_log_has_is_lost_and_said", what_nobody_has_is_lost),
     ]
 }
@@ -112,6 +113,7 @@ fn any_part_comes_back(shared: &Shared) {
     let mut stack = Stack::new(shared, "repair");
     stack.set("AGGREGATOR_COUNTING__FLUSH_MS", &300);
     stack.set("AGGREGATOR_COUNTING__CHECK_MS", &1_500);
+    stack.set("GATEWAY_START__AGREE_EVERY_MS", &500);
     stack.provision();
     let mut bench = Bench::new(&stack, 51);
     let mut aggregator = stack.aggregator(1);
@@ -224,6 +226,44 @@ fn late_damages() -> Vec<(String, Vec<String>)> {
             all.iter().map(|table| format!("TRUNCATE TABLE {{cells}}.{table}")).collect(),
         ),
     ]
+}
+
+/// A gateway begins while rows are gone; then a backup brings them back, and nobody counts who could tell of it.
+fn comes_back_untold(shared: &Shared) {
+    const TOPICS: [&str; 2] = ["overview", "service:gov-uk"];
+    let mut stack = Stack::new(shared, "untold");
+    stack.set("AGGREGATOR_COUNTING__FLUSH_MS", &300);
+    stack.set("GATEWAY_START__AGREE_EVERY_MS", &500);
+    // One clock here: of the live topic it reads nothing that was there before it.
+    stack.set("GATEWAY_START__SKEW_MS", &0);
+    stack.provision();
+    let mut bench = Bench::new(&stack, 53);
+    let mut aggregator = stack.aggregator(1);
+    bench.write(5_000);
+    bench.exact("everything is counted");
+    assert_eq!(aggregator.stop(), "code 0");
+    bench.sql.execute("CREATE DATABASE {cells}_backup");
+    for table in CELLS {
+        bench
+            .sql
+            .execute(&format!("CREATE TABLE {{cells}}_backup.unmerged_{table} CLONE AS {{cells}}.unmerged_{table}"));
+        bench.sql.execute(&format!("TRUNCATE TABLE {{cells}}.unmerged_{table}"));
+    }
+    let gateway = stack.gateway();
+    let viewer = Viewer::connect(gateway.http(), &TOPICS);
+    for topic in TOPICS {
+        until_so("a snapshot", PATIENCE, || viewer.fold(topic).snaps > 0);
+        let lacking = expect::differences(&bench.truth, topic, &viewer.fold(topic));
+        assert!(!lacking.is_empty(), "{topic} is shown although it was lost");
+    }
+    for table in CELLS {
+        bench.sql.execute(&format!(
+            "INSERT INTO {{cells}}.unmerged_{table} SELECT * FROM {{cells}}_backup.unmerged_{table}"
+        ));
+    }
+    TOPICS.iter().for_each(|topic| expect::shown(&bench.truth, &viewer, topic));
+    assert!(tests::metrics::value(&gateway, "gateway_cells_only_stored_total").is_some_and(|n| n > 0.0));
+    bench.sql.execute("DROP DATABASE {cells}_backup");
 }
 
 fn what_nobody_has_is_lost(shared: &Shared) {

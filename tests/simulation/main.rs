@@ -1,28 +1,33 @@
 //! A seeded simulation of counting from the log to the screen: the real counter, the real decisions of self-repair and
 //! the real fold of a gateway around a store in memory, and everything that can go wrong between any two visible effects:
-//! kills, zombies, rewinds, partial inserts, restored backups, lost rows, evictions, gateways started anew.
+//! kills, zombies, rewinds, partial inserts, restored backups, lost rows, evictions, gateways that are started anew or read the
+//! store again.
 //!
 //! `make simulate` runs a million of them, `SIMULATE_SEED=n` a single one.
 
+mod expected;
+mod fault;
 mod late;
 mod log;
 mod mending;
 mod screen;
 mod seeds;
+mod told;
 mod truth;
 mod worker;
 mod world;
 
 use std::collections::BTreeSet;
 
+use fault::Fault;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use screen::Screen;
-use worker::{Fault, Worker};
+use worker::Worker;
 use world::World;
 
 /// Schedules in the suite.
-const SCHEDULES: u64 = 10_000;
+const SCHEDULES: u64 = 20_000;
 /// Within so many each kind of repair must have been seen.
 const REPAIR_SCHEDULES: u64 = 4_000;
 /// Within so many schedules each deliberate mistake must be caught.
@@ -33,7 +38,8 @@ const SPILLS_EVERY: u64 = 16;
 const LOSES_NOTHING_EVERY: u64 = 4;
 /// Seeds that once failed, with what was wrong then.
 /// 2160, 2251: a gateway that began when rows were lost did not hear of those that a backup brought back.
-const PINNED: [u64; 2] = [2160, 2251];
+/// 10498: nor of registers that the next flush of an aggregator put back.
+const PINNED: [u64; 3] = [2160, 2251, 10_498];
 /// No schedule needs more turns; one that does is stuck.
 const TURNS_MAX: u32 = 60_000;
 
@@ -86,10 +92,10 @@ fn run(seed: u64, fault: Fault) -> (u32, Vec<&'static str>) {
     let ids_max = seed.is_multiple_of(SPILLS_EVERY).then(|| rng.random_range(6..=40));
     let born = |back| Worker::new(back, fault, ids_max);
     let mut owner = born(0);
-    let mut screen = Screen::new(fault);
+    let mut screen = Screen::new(fault, seed);
     let mut zombies: Vec<Worker> = Vec::new();
     let (mut turns, mut repaired) = (0, Vec::new());
-    let (loses, mut has_lost) = (seed % LOSES_NOTHING_EVERY != 1, false);
+    let loses = seed % LOSES_NOTHING_EVERY != 1;
     while world.ledger().applied_end < end || !owner.is_idle(&world) {
         turns += 1;
         assert!(turns < TURNS_MAX, "seed {seed} is stuck");
@@ -106,24 +112,22 @@ fn run(seed: u64, fault: Fault) -> (u32, Vec<&'static str>) {
                 world.restore(&mut rng);
                 owner = born(0);
                 zombies.clear();
-                // A backup may have what was lost before, and no pack tells of it: gateways are started anew too.
-                if has_lost {
-                    screen = Screen::new(fault);
-                }
             }
             33..=39 => world.backup(),
-            40..=43 => screen = Screen::new(fault),
+            40..=43 => screen.restart(),
             // Rows are lost under running aggregators.
             44 if loses && !owner.is_starting() && !zombies.iter().any(Worker::is_starting) => {
                 world.lose(&mut rng);
-                has_lost = true;
             }
             45..=54 => {
                 let finding = owner.check(&world);
-                assert!(has_lost || finding.is_none(), "seed {seed}: nothing was lost, and yet: {finding:?}");
+                assert!(
+                    world.told.has_lost() || finding.is_none(),
+                    "seed {seed}: nothing was lost, and yet: {finding:?}"
+                );
                 repaired.extend(finding.map(|finding| finding.name()));
             }
-            55..=200 => screen.turn(&world, &mut rng),
+            55..=200 => screen.turn(&mut world, &mut rng),
             _ => owner.turn(&mut world, &mut rng),
         }
         if !zombies.is_empty() && rng.random_bool(0.4) {
@@ -147,13 +151,20 @@ fn run(seed: u64, fault: Fault) -> (u32, Vec<&'static str>) {
             owner.turn(&mut world, &mut rng);
         } else {
             let Some(finding) = owner.check(&world) else { break };
-            assert!(has_lost, "seed {seed}: nothing was lost, and yet: {finding:?}");
+            assert!(world.told.has_lost(), "seed {seed}: nothing was lost, and yet: {finding:?}");
             repaired.push(finding.name());
         }
     }
     while !screen.is_idle(&world) {
-        screen.turn(&world, &mut rng);
+        turns += 1;
+        assert!(turns < TURNS_MAX, "seed {seed} is stuck");
+        screen.turn(&mut world, &mut rng);
     }
-    truth::check(&world, &screen, seed);
+    truth::check(&world, &mut screen, seed);
+    let only_stored = screen.only_stored();
+    assert!(
+        world.told.has_lost() || only_stored == 0,
+        "seed {seed}: nothing was lost, and yet {only_stored} cells were not told"
+    );
     (turns, repaired)
 }

@@ -22,16 +22,16 @@ const BACK_MS: i64 = 3_600_000;
 pub(crate) fn facts(world: &World) -> Facts {
     let ledger = world.ledger().clone();
     let range = 0..ledger.applied_end;
-    let present = world.store.raw.range(range.clone()).count() as u64;
+    let present = world.store.raw.below(ledger.applied_end).count() as u64;
     let mut sums: BTreeMap<Place, Sums> = BTreeMap::new();
-    for (offset, outcome) in world.store.raw.range(range.clone()) {
-        let record = &world.log[*offset as usize];
+    for (offset, outcome) in world.store.raw.below(ledger.applied_end) {
+        let record = &world.log[offset];
         let mut count = |period, index, slice| {
             let key = CellKey { period, index, service: ServiceNumber::UNKNOWN, slice };
             sums.entry(Place::of(&key)).or_default().raw += 1;
         };
         let hour = Period::Hour.index_at(record.appended_at_ms);
-        count(Period::Hour, hour, Slice::Ledger { outcome: *outcome });
+        count(Period::Hour, hour, Slice::Ledger { outcome });
         let (Outcome::Accepted, Some((event, _))) = (outcome, &record.content) else { continue };
         for period in Period::ALL {
             slices_of(event).for_each(|slice| count(period, period.index_at(event.occurred_at_ms), slice));
@@ -56,8 +56,8 @@ fn records(measures: &Measures) -> u64 {
 pub(crate) fn recount(world: &World, places: Vec<Place>) -> Vec<Cell> {
     let book = book();
     let mut recount = Recount::new(&book, places);
-    for (offset, outcome) in world.store.raw.range(..world.ledger().applied_end) {
-        recount.take(&world.log[*offset as usize], *outcome);
+    for (offset, outcome) in world.store.raw.below(world.ledger().applied_end) {
+        recount.take(&world.log[offset], outcome);
     }
     recount.into_cells()
 }
@@ -68,20 +68,20 @@ pub(crate) fn recount(world: &World, places: Vec<Place>) -> Vec<Cell> {
 pub(crate) fn resume(world: &mut World, suspect: Option<u64>, back: u64) -> (Ledger, u64) {
     let mut ledger = world.ledger().clone();
     let raw = &world.store.raw;
-    let gap = |mut range: Range<u64>| range.find(|offset| !raw.contains_key(offset));
+    let gap = |mut range: Range<u64>| range.find(|offset| !raw.has(*offset));
     let mut start = ledger.applied_end.saturating_sub(back);
     loop {
-        let before = raw.range(..start).map(|(offset, _)| world.log[*offset as usize].appended_at_ms);
+        let before = raw.below(start).map(|(offset, _)| world.log[offset].appended_at_ms);
         let before_ms = before.max().unwrap_or(0);
         let window_ms = before_ms - rules().window_ms - BACK_MS;
-        let is_before = |offset: &u64| world.log[*offset as usize].appended_at_ms < window_ms;
-        let window_start = raw.keys().rev().copied().find(is_before).unwrap_or(0);
+        let mut offsets = raw.rows().map(|(offset, _)| offset);
+        let window_start = offsets.rfind(|offset| world.log[*offset].appended_at_ms < window_ms).unwrap_or(0) as u64;
         let Some(again) = gap(window_start.min(suspect.unwrap_or(u64::MAX))..start) else { break };
         start = again;
     }
     if ledger.difference() > 0 && gap(0..ledger.applied_end).is_none() {
         ledger.records = [0; Outcome::ALL.len()];
-        for outcome in raw.range(..ledger.applied_end).map(|(_, outcome)| *outcome) {
+        for (_, outcome) in raw.below(ledger.applied_end) {
             ledger.records[usize::from(outcome.number()) - 1] += 1;
         }
         world.insert_ledger(&ledger);

@@ -9,8 +9,10 @@ use domain::outcome::Outcome;
 use domain::source::{ServiceNumber, partition_of};
 use domain::time::Period;
 
+use crate::expected::Expected;
 use crate::log::{SOURCE, rules};
 use crate::screen::Screen;
+use crate::told::Untold;
 use crate::world::World;
 
 /// The outcome of every record.
@@ -80,11 +82,12 @@ fn cells(log: &[Record], outcomes: &[Outcome]) -> BTreeMap<CellKey, Measures> {
     cells
 }
 
-/// Compares everything that is stored, published and shown with the truth.
-pub(crate) fn check(world: &World, screen: &Screen, seed: u64) {
+/// Compares everything that is stored, published and shown with the truth. What a screen shows that has heard of everything
+/// is right but for what no pack tells of; and when it has read the store once more, all of it.
+pub(crate) fn check(world: &World, screen: &mut Screen, seed: u64) {
     let outcomes = outcomes(&world.log);
     let truth = cells(&world.log, &outcomes);
-    let raw: Vec<_> = world.store.raw.values().copied().collect();
+    let raw: Vec<_> = world.store.raw.rows().map(|(_, outcome)| outcome).collect();
     let wrong = raw.iter().zip(&outcomes).position(|(found, want)| found != want);
     assert_eq!((raw.len(), wrong), (outcomes.len(), None), "seed {seed}: outcomes in raw");
     for outcome in Outcome::ALL {
@@ -95,7 +98,10 @@ pub(crate) fn check(world: &World, screen: &Screen, seed: u64) {
     compare("stored", &world.store.cells, &truth, seed);
     let public = truth.into_iter().filter(|(key, _)| !matches!(key.slice, Slice::Ledger { .. })).collect();
     compare("live", &world.live, &public, seed);
-    screen.check(&public, seed);
+    let expected = Expected::of(&public);
+    screen.check(&expected, world.told.untold(), seed);
+    screen.agree(world);
+    screen.check(&expected, &Untold::default(), seed);
 }
 
 fn compare(name: &str, found: &BTreeMap<CellKey, Cell>, truth: &BTreeMap<CellKey, Measures>, seed: u64) {

@@ -2,6 +2,8 @@
 //! writer.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use aggregator::counter::{Cell, Counter, Ledger, Resident, Resume, Step};
 use aggregator::ids::{Folder, Ids, Seen, Spill};
@@ -11,7 +13,8 @@ use domain::outcome::Outcome;
 use rand::Rng as _;
 use rand::rngs::StdRng;
 
-use crate::world::World;
+use crate::fault::Fault;
+use crate::world::{By, World};
 use crate::{log, mending};
 
 /// One effect of a flush.
@@ -32,75 +35,6 @@ enum State {
     Counting(Box<Counter>),
     /// Cells that were added up from raw are on their way into the store.
     Repairing,
-}
-
-/// A mistake that an aggregator could make; the checker must catch each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// None: the real order of things.
-    None,
-    /// Ids are not read from raw at the start.
-    ForgetsIds,
-    /// Ids of records that are still to be decided are read too.
-    SeedsIdsBeyondStart,
-    /// Goes on behind what is stored: as if the offset had been committed before the insert.
-    StartsBeyondLedger,
-    /// The cells are read before the ledger.
-    ReadsCellsFirst,
-    /// Takes every cell that is not in memory for a new one.
-    ClaimsAllCells,
-    /// The ledger is written before the cells.
-    LedgerFirst,
-    /// Raw is written after the ledger.
-    RawLast,
-    /// Cells are stored without waiting for the live topic.
-    StoresBeforeLive,
-    /// Forgets cells while a flush is under way.
-    EvictsTooEarly,
-    /// Adds a record to cells that include it already.
-    SkipsAppliedOffset,
-    /// Tells the gateways of a record before its outcome is decided.
-    PublishesBeforeDeciding,
-    /// Ids leave memory for a file that does not have them.
-    LosesRuns,
-    /// A file of ids outlives its worker, and the next one believes it.
-    KeepsRuns,
-    /// Ids are forgotten before the window has left them.
-    ForgetsIdsEarly,
-    /// Repairs cells without telling the gateways.
-    RepairsSilently,
-    /// A gateway takes the first version of a cell for the last.
-    KeepsTheFirstVersion,
-    /// A gateway that has read the store goes on at the end of the live topic.
-    FollowsFromTheEnd,
-}
-
-impl Fault {
-    /// All mistakes.
-    pub(crate) const ALL: [Self; 17] = [
-        Self::ForgetsIds,
-        Self::SeedsIdsBeyondStart,
-        Self::StartsBeyondLedger,
-        Self::ReadsCellsFirst,
-        Self::ClaimsAllCells,
-        Self::LedgerFirst,
-        Self::RawLast,
-        Self::StoresBeforeLive,
-        Self::EvictsTooEarly,
-        Self::SkipsAppliedOffset,
-        Self::PublishesBeforeDeciding,
-        Self::LosesRuns,
-        Self::KeepsRuns,
-        Self::ForgetsIdsEarly,
-        Self::RepairsSilently,
-        Self::KeepsTheFirstVersion,
-        Self::FollowsFromTheEnd,
-    ];
-
-    /// Whether only a schedule with files of ids can make it.
-    pub(crate) const fn is_of_runs(self) -> bool {
-        matches!(self, Self::LosesRuns | Self::KeepsRuns | Self::ForgetsIdsEarly)
-    }
 }
 
 /// A process that may die at any turn.
@@ -224,7 +158,7 @@ impl Worker {
                 self.state = State::Counting(counter);
             }
             State::Repairing => {
-                self.store_next(world);
+                self.store_next(world, By::Repair);
                 self.state = if self.flush.is_empty() { State::Born } else { State::Repairing };
             }
         }
@@ -245,7 +179,7 @@ impl Worker {
             4 => self.packs.push_back(counter.take_changed()),
             5 => {
                 if let Some(pack) = self.packs.pop_front() {
-                    world.publish(&pack);
+                    world.publish(pack);
                 }
             }
             _ if self.flush.is_empty() => self.begin_flush(counter, rng),
@@ -318,22 +252,22 @@ impl Worker {
     }
 
     fn flush_on(&mut self, counter: &mut Counter, world: &mut World, rng: &mut StdRng) {
-        self.store_next(world);
+        self.store_next(world, By::Flush);
         let is_mistaken = self.fault == Fault::EvictsTooEarly;
         if is_mistaken || (self.flush.is_empty() && rng.random_bool(0.5)) {
             counter.evict();
         }
     }
 
-    fn store_next(&mut self, world: &mut World) {
+    fn store_next(&mut self, world: &mut World, by: By) {
         match self.flush.pop_front() {
             Some(Effect::Raw(rows)) => world.insert_raw(&rows),
             Some(Effect::AwaitLive) => {
                 for pack in self.packs.drain(..) {
-                    world.publish(&pack);
+                    world.publish(pack);
                 }
             }
-            Some(Effect::Cell(cell)) => world.insert_cell(&cell),
+            Some(Effect::Cell(cell)) => world.insert_cell(&cell, by),
             Some(Effect::Ledger(ledger)) => world.insert_ledger(&ledger),
             None => {}
         }
@@ -345,10 +279,11 @@ fn resident(ledger: &Ledger) -> Resident {
     if ledger.applied_end == 0 { Resident::ALL } else { Resident::at(ledger.appended_at_ms) }
 }
 
-/// A folder for the files of ids.
-fn folder() -> Folder {
-    Folder::new(std::env::temp_dir())
-}
+/// For the files of ids. In memory if that can be: making a file on a disk takes longer than all the rest of a turn.
+static FOLDER: LazyLock<Folder> = LazyLock::new(|| {
+    let memory = PathBuf::from("/dev/shm");
+    Folder::new(if memory.is_dir() { memory } else { std::env::temp_dir() })
+});
 
 impl Worker {
     fn no_ids(&self) -> Ids {
@@ -361,11 +296,13 @@ impl Worker {
         if self.fault == Fault::KeepsRuns {
             world.runs.drain(..).for_each(|run| ids.spilled(Some(run)));
         }
-        for (offset, outcome) in world.store.raw.range(..start) {
-            let record = &world.log[*offset as usize];
+        for (offset, outcome) in world.store.raw.below(start) {
+            let record = &world.log[offset];
             if let (Outcome::Accepted, Some((event, _))) = (outcome, &record.content) {
                 ids.load(event.id, Seen { appended_at_ms: record.appended_at_ms, content: event.content });
-                ids.make_room(&folder()).expect("the disk has room");
+                if self.ids_max.is_some() {
+                    ids.make_room(&FOLDER).expect("the disk has room");
+                }
             }
         }
         ids
@@ -382,9 +319,9 @@ impl Worker {
             ids.spilled(None);
             return;
         }
-        let run = spill.write(&folder()).expect("the disk has room");
+        let run = spill.write(&FOLDER).expect("the disk has room");
         if self.fault == Fault::KeepsRuns {
-            world.runs.push(spill.write(&folder()).expect("the disk has room"));
+            world.runs.push(spill.write(&FOLDER).expect("the disk has room"));
         }
         ids.spilled(Some(if self.fault == Fault::LosesRuns { empty_run() } else { run }));
         if self.fault == Fault::ForgetsIdsEarly {
@@ -399,5 +336,5 @@ fn empty_run() -> aggregator::ids::Run {
     let mut others = Ids::bounded(1);
     others.insert(domain::source::EventId(1), Seen { appended_at_ms: log::BEGIN_MS, content: 0 });
     let spill = others.spill().expect("the bound is reached");
-    spill.write(&folder()).expect("the disk has room")
+    spill.write(&FOLDER).expect("the disk has room")
 }

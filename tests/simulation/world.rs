@@ -11,15 +11,64 @@ use domain::time::Period;
 use rand::Rng as _;
 use rand::rngs::StdRng;
 
+use crate::told::Told;
+
+/// Rows of raw by offset, as far as there are any.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Raw(Vec<Option<Outcome>>);
+
+impl Raw {
+    /// Rows of the records below an offset, ascending.
+    pub(crate) fn below(&self, end: u64) -> impl DoubleEndedIterator<Item = (usize, Outcome)> {
+        let rows = self.0[..self.0.len().min(end as usize)].iter().enumerate();
+        rows.filter_map(|(offset, row)| Some((offset, (*row)?)))
+    }
+
+    /// All rows, ascending.
+    pub(crate) fn rows(&self) -> impl DoubleEndedIterator<Item = (usize, Outcome)> {
+        self.below(u64::MAX)
+    }
+
+    /// Whether there is one.
+    pub(crate) fn has(&self, offset: u64) -> bool {
+        self.0.get(offset as usize).is_some_and(Option::is_some)
+    }
+
+    fn insert(&mut self, offset: u64, outcome: Outcome) {
+        let at = offset as usize;
+        if self.0.len() <= at {
+            self.0.resize(at + 1, None);
+        }
+        self.0[at] = Some(outcome);
+    }
+
+    fn lose(&mut self, mut is_lost: impl FnMut(u64) -> bool) {
+        for (offset, row) in (0..).zip(&mut self.0) {
+            if row.is_some() && is_lost(offset) {
+                *row = None;
+            }
+        }
+    }
+}
+
 /// The tables.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Store {
-    /// Raw by offset.
-    pub(crate) raw: BTreeMap<u64, Outcome>,
+    /// Raw.
+    pub(crate) raw: Raw,
     /// Cells, versions merged.
     pub(crate) cells: BTreeMap<CellKey, Cell>,
     /// The books, versions merged.
     pub(crate) ledger: Ledger,
+}
+
+/// Who writes a cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    /// Told as it rose, stored whole.
+    Flush,
+    /// Added up from raw; told and stored whole.
+    Repair,
 }
 
 /// Everything that outlives a worker.
@@ -36,14 +85,24 @@ pub(crate) struct World {
     pub(crate) topic: Vec<(i64, Vec<Cell>)>,
     /// The clock of the broker: no record was read that it took later.
     pub(crate) now_ms: i64,
+    /// What the gateway can know.
+    pub(crate) told: Told,
     backup: Store,
 }
 
 impl World {
     /// A log that nobody has read.
     pub(crate) fn new(log: Vec<Record>) -> Self {
-        let (store, backup, runs) = (Store::default(), Store::default(), Vec::new());
-        Self { log, store, live: BTreeMap::new(), runs, topic: Vec::new(), now_ms: i64::MIN, backup }
+        Self {
+            log,
+            store: Store::default(),
+            live: BTreeMap::new(),
+            runs: Vec::new(),
+            topic: Vec::new(),
+            now_ms: i64::MIN,
+            told: Told::default(),
+            backup: Store::default(),
+        }
     }
 
     /// The books as stored.
@@ -58,16 +117,22 @@ impl World {
             Period::Hour => resident.hour,
             Period::Day => resident.day,
         };
-        self.store.cells.values().filter(|cell| cell.key.index >= from(cell.key.period)).cloned().collect()
+        let mut cells = Vec::with_capacity(self.store.cells.len());
+        cells.extend(self.store.cells.values().filter(|cell| cell.key.index >= from(cell.key.period)).cloned());
+        cells
     }
 
     /// An insert of rows of raw.
     pub(crate) fn insert_raw(&mut self, rows: &[(u64, Outcome)]) {
-        self.store.raw.extend(rows.iter().copied());
+        rows.iter().for_each(|(offset, outcome)| self.store.raw.insert(*offset, *outcome));
     }
 
     /// An insert of a version of a cell.
-    pub(crate) fn insert_cell(&mut self, cell: &Cell) {
+    pub(crate) fn insert_cell(&mut self, cell: &Cell, by: By) {
+        // What a repair brings back must be told. It may have been before the gateway began, though.
+        if by == By::Flush || self.topic.iter().rev().any(|(_, cells)| cells.contains(cell)) {
+            self.told.stores(self.store.cells.get(&cell.key), cell);
+        }
         merge(&mut self.store.cells, cell);
     }
 
@@ -82,12 +147,12 @@ impl World {
     }
 
     /// A pack reaches the gateways: the larger version wins, registers always merge. It never holds cells of the ledger.
-    pub(crate) fn publish(&mut self, cells: &[Cell]) {
-        let cells: Vec<_> =
-            cells.iter().filter(|cell| !matches!(cell.key.slice, Slice::Ledger { .. })).cloned().collect();
+    pub(crate) fn publish(&mut self, mut cells: Vec<Cell>) {
+        cells.retain(|cell| !matches!(cell.key.slice, Slice::Ledger { .. }));
         for cell in &cells {
             merge(&mut self.live, cell);
         }
+        self.told.tell(&cells);
         self.topic.push((self.now_ms, cells));
     }
 
@@ -103,7 +168,7 @@ impl World {
                 let known = self.live.get(&key).filter(|cell| cell.applied_offset < offset);
                 let mut measures = known.map_or_else(|| Measures::empty(slice), |cell| cell.measures.clone());
                 measures.count(event);
-                self.publish(&[Cell { key, measures, applied_offset: offset }]);
+                self.publish(vec![Cell { key, measures, applied_offset: offset }]);
             }
         }
     }
@@ -116,19 +181,23 @@ impl World {
     /// Goes back to the tables that were kept.
     pub(crate) fn restore(&mut self, rng: &mut StdRng) {
         if rng.random_bool(0.5) {
+            for (key, cell) in &self.backup.cells {
+                self.told.stores(self.store.cells.get(key), cell);
+            }
             self.store = self.backup.clone();
         }
     }
 
     /// Rows of one table are lost: some of them, a range, or all.
     pub(crate) fn lose(&mut self, rng: &mut StdRng) {
+        self.told.loses(&self.topic, &self.live);
         let share = [0.05, 0.3, 1.0][rng.random_range(0..3)];
         match rng.random_range(0..6) {
-            0 => self.store.raw.retain(|_, _| !rng.random_bool(share)),
+            0 => self.store.raw.lose(|_| rng.random_bool(share)),
             1 => {
                 let from = rng.random_range(0..self.log.len() as u64);
                 let lost = from..from + rng.random_range(1..40);
-                self.store.raw.retain(|offset, _| !lost.contains(offset));
+                self.store.raw.lose(|offset| lost.contains(&offset));
             }
             2 => {
                 let period = Period::ALL[rng.random_range(0..3)];
@@ -142,12 +211,13 @@ impl World {
     }
 }
 
-fn merge(cells: &mut BTreeMap<CellKey, Cell>, cell: &Cell) {
-    let stored = cells.entry(cell.key).or_insert_with(|| Cell {
-        key: cell.key,
-        measures: Measures::empty(cell.key.slice),
-        applied_offset: 0,
-    });
-    stored.measures.merge_version(&cell.measures);
-    stored.applied_offset = stored.applied_offset.max(cell.applied_offset);
+/// The larger version wins, registers always merge.
+pub(crate) fn merge(cells: &mut BTreeMap<CellKey, Cell>, cell: &Cell) {
+    match cells.get_mut(&cell.key) {
+        Some(stored) => {
+            stored.measures.merge_version(&cell.measures);
+            stored.applied_offset = stored.applied_offset.max(cell.applied_offset);
+        }
+        None => drop(cells.insert(cell.key, cell.clone())),
+    }
 }

@@ -188,6 +188,7 @@ impl Counter {
 
     /// Takes cells from the store. `asked` are keys of which those that did not come have no version yet.
     pub fn install(&mut self, cells: Vec<Cell>, asked: &[CellKey]) {
+        self.cells.reserve(cells.len());
         for cell in cells {
             let slot = Slot {
                 measures: cell.measures,

@@ -8,16 +8,23 @@
 //! comes later is on the live topic later than that. So a quiet source does not make the start read a whole day.
 //!
 //! Invariant: the offset to read from is never later than the first pack that holds a record which is not in the store.
+//!
+//! Later the store is read again, now and then, while packs go on being folded ([`read_again`]): what was lost there when a
+//! gateway began, and came back, is on no pack.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use domain::source::{Log, Source};
 use domain::time::{DAY_MS, Day, HOUR_MS, Period};
 use runtime::clickhouse::{Error, Store};
 
 use crate::stored::{self, Cells, LedgerRow};
+use crate::tail::Tail;
 use crate::world::World;
 
+/// Between two queries of a reading that is in no hurry: of a full store all of them take about a second.
+const PAUSE: Duration = Duration::from_millis(100);
 /// Minutes read in one query.
 const MINUTES_AT_ONCE: u32 = 60;
 
@@ -53,31 +60,68 @@ pub async fn read_store(world: &World, store: &Store, ends: &Ends, skew_ms: i64)
             live.pipeline.on_ledger(*source, row.applied_end, row.appended_at_ms);
         }
     }
-    let now_ms = ends.asked_at_ms;
-    let appended = |source: &Source| ledger.get(source).map_or(now_ms, |row| row.appended_at_ms);
-    let fold = |cells: Cells| {
-        for (source, cells) in cells {
-            world.on_stored(source, &cells, appended(&source));
-        }
-    };
-    let window = world.live().fold.window();
-    // An event may be a few minutes ahead of the clock, or on tomorrow's date.
-    let minutes_to = Period::Minute.index_at(now_ms + HOUR_MS / 4);
-    let hours_to = Period::Hour.index_at(now_ms) + 2;
-    let days_to = (Day::at(now_ms).0 + 2).cast_unsigned();
-    fold(stored::counts(store, Period::Day, window.days_from..days_to).await?);
-    fold(stored::breakdown(store, window.days_from..days_to).await?);
-    fold(stored::views(store, Period::Day, window.days_from..days_to).await?);
-    fold(stored::counts(store, Period::Hour, window.hours_from..hours_to).await?);
-    fold(stored::views(store, Period::Hour, window.hours_from..hours_to).await?);
-    for range in pieces(window.totals_from, window.minutes_from) {
-        fold(stored::completed(store, range).await?);
-    }
-    for range in pieces(window.minutes_from, minutes_to) {
-        fold(stored::counts(store, Period::Minute, range.clone()).await?);
-        fold(stored::views(store, Period::Minute, range).await?);
-    }
+    let reading = Reading { world, ledger: &ledger, now_ms: ends.asked_at_ms, tail: None };
+    reading.cells(store).await?;
     Ok(reach.from_ms)
+}
+
+/// Folds the store's cells of all windows once more while packs of the live topic are being folded; returns by how many a
+/// figure rose.
+///
+/// A cell is folded only when everything is that was on the live topic by the time it had been read. Aggregators tell
+/// before they store, so what rises then is what no pack has brought: without a loss there is none. It says nothing of how
+/// far the figures reach, so that one that fails half way leaves them as they were, and a little larger where they lacked.
+///
+/// # Errors
+/// ClickHouse. What was folded by then does no harm.
+pub async fn read_again(world: &World, store: &Store, now_ms: i64, tail: &Tail) -> Result<usize, Error> {
+    let ledger = current(stored::ledger(store).await?);
+    Reading { world, ledger: &ledger, now_ms, tail: Some(tail) }.cells(store).await
+}
+
+/// How the cells are read.
+struct Reading<'a> {
+    world: &'a World,
+    ledger: &'a BTreeMap<Source, LedgerRow>,
+    now_ms: i64,
+    /// Of a reading beside which packs are being folded.
+    tail: Option<&'a Tail>,
+}
+
+impl Reading<'_> {
+    async fn fold(&self, cells: Cells) -> usize {
+        if let Some(tail) = self.tail {
+            tail.caught_up().await;
+            // A pack that was missed meanwhile waits for the end of this.
+            let is_hurried = self.world.live().incomplete.is_some();
+            tokio::time::sleep(if is_hurried { Duration::ZERO } else { PAUSE }).await;
+        }
+        let appended = |source| self.ledger.get(source).map_or(self.now_ms, |row| row.appended_at_ms);
+        cells.iter().map(|(source, cells)| self.world.on_stored(*source, cells, appended(source))).sum()
+    }
+
+    async fn cells(&self, store: &Store) -> Result<usize, Error> {
+        let now_ms = self.now_ms;
+        let window = self.world.live().fold.window();
+        // An event may be a few minutes ahead of the clock, or on tomorrow's date.
+        let minutes_to = Period::Minute.index_at(now_ms + HOUR_MS / 4);
+        let hours_to = Period::Hour.index_at(now_ms) + 2;
+        let days_to = (Day::at(now_ms).0 + 2).cast_unsigned();
+        let mut rose = 0;
+        rose += self.fold(stored::counts(store, Period::Day, window.days_from..days_to).await?).await;
+        rose += self.fold(stored::breakdown(store, window.days_from..days_to).await?).await;
+        rose += self.fold(stored::views(store, Period::Day, window.days_from..days_to).await?).await;
+        rose += self.fold(stored::counts(store, Period::Hour, window.hours_from..hours_to).await?).await;
+        rose += self.fold(stored::views(store, Period::Hour, window.hours_from..hours_to).await?).await;
+        for range in pieces(window.totals_from, window.minutes_from) {
+            rose += self.fold(stored::completed(store, range).await?).await;
+        }
+        for range in pieces(window.minutes_from, minutes_to) {
+            rose += self.fold(stored::counts(store, Period::Minute, range.clone()).await?).await;
+            rose += self.fold(stored::views(store, Period::Minute, range).await?).await;
+        }
+        Ok(rose)
+    }
 }
 
 /// The ledger of the newest generation of each log: older ones were settled before it began.

@@ -123,12 +123,14 @@ pub struct Writing {
     pub notes_per_minute_and_token_max: u32,
 }
 
-/// The cold start.
+/// The cold start, and the same reading later.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Start {
     /// How far clocks may differ, milliseconds.
     pub skew_ms: i64,
+    /// Between two readings of the store while all is well, milliseconds.
+    pub agree_every_ms: u64,
 }
 
 /// Where the rules are.

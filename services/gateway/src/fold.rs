@@ -80,29 +80,33 @@ impl Fold {
     }
 
     /// Takes versions of cells of one source, in any order. A service whose figures rise by a cell was heard at what
-    /// `heard_ms` says of it; returns whether any figure rose.
+    /// `heard_ms` says of it; returns by how many cells a figure rose. If by none, nobody who watches the version wakes.
     pub fn take<'a>(
         &mut self,
         source: Source,
         cells: impl IntoIterator<Item = (&'a CellKey, &'a Measures)>,
         heard_ms: impl Fn(&CellKey) -> Option<i64>,
-    ) -> bool {
+    ) -> usize {
         self.version += 1;
         let next = u16::try_from(self.sources.len()).expect("fewer sources than partitions of Kafka");
         let from = From {
             index: *self.sources.entry(source).or_insert(next),
             sign: if source.log == Log::Corrections { -1 } else { 1 },
         };
-        let mut rose = false;
+        let mut rose = 0;
         for (key, measures) in cells {
             if self.take_cell(from, key, measures) {
-                rose = true;
+                rose += 1;
                 let service = self.services.entry(key.service).or_default();
                 service.version = self.version;
                 if source.log == Log::Events {
                     service.heard_ms = service.heard_ms.max(heard_ms(key));
                 }
             }
+        }
+        if rose == 0 {
+            // No figure bears it.
+            self.version -= 1;
         }
         rose
     }
@@ -142,9 +146,7 @@ impl Fold {
         if key.index < first {
             return false;
         }
-        let public = key.service.is_public();
-        let owner = self.owners.get(&key.service).copied().filter(|_| public);
-        buckets.entry(key.index).or_default().raise(from, key.service, version, (public, owner), self.version)
+        buckets.entry(key.index).or_default().raise(from, key.service, version, &self.owners, self.version)
     }
 
     /// Before anything is taken: begins with the windows of an edge that is older than now.

@@ -3,9 +3,16 @@
 //!
 //! Invariant: "ready" is said only when everything that the logs held at the start is folded; with the store away the
 //! figures say that they may be incomplete, until it has been read.
+//!
+//! Generations of the cells: figures never hold cells of an older generation than the one they are of. The store says that a
+//! generation is done when all its cells are in their place, and its first pack comes after that; only by these two does a
+//! gateway learn of it, and then it begins with empty figures. What was read of older cells is folded into the figures that
+//! are left behind, or dropped with the reading that asked for it. The other way round newer cells may come into older
+//! figures, when a reading meets tables that are just changing places. They hold what raw says, so nothing of them is too
+//! large, and where the older ones are larger these stay: the figures are as wrong as before or less, until the pack.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::source::Log;
 use runtime::admin::Health;
@@ -20,8 +27,8 @@ use crate::stored;
 use crate::tail::{Error, Pace, Tail};
 use crate::world::{Live, World};
 
-/// Between two tries to read a store that was away.
-const COMPLETE_EVERY: Duration = Duration::from_secs(2);
+/// Between two looks at whether the store is to be read again.
+const AGAIN_EVERY: Duration = Duration::from_secs(2);
 /// Between two looks at who is silent and at Kafka.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -104,10 +111,10 @@ impl Follower {
         }
         match started {
             Ok(end) => {
-                let completing = self.complete(tail);
+                let again = self.read_again(tail);
                 tokio::select! {
                     error = self.fold(tail, end, reading.generation, backoff) => error,
-                    never = completing => never,
+                    never = again => never,
                 }
             }
             Err(error) => error,
@@ -141,12 +148,13 @@ impl Follower {
         let partitions = ends.ends.keys().filter(|(log, _)| *log == Log::Events).count();
         world.live().pipeline.on_partitions(partitions as u16);
         say("starting: reading the store");
-        let stored = self.read_store(&ends, world, generation).await;
+        let stored = self.read_store(&ends, world, generation).await?;
         let from_ms = stored.unwrap_or(i64::MIN);
         let offset = if from_ms == i64::MIN { bounds.0 } else { tail.offset_at(from_ms, bounds).await? };
         tail.begin(offset, bounds, from_ms)?;
         {
             let mut live = world.live();
+            live.pipeline.on_begin();
             live.incomplete = match stored {
                 None => Some(STORE_AWAY.to_owned()),
                 Some(_) => lacking(tail, &live, from_ms),
@@ -157,20 +165,24 @@ impl Follower {
         Ok(bounds.1)
     }
 
-    /// Folds the store's cells and asks of which generation they are; the instant from which the live topic is needed, or
+    /// Asks of which generation the store's cells are and folds them; the instant from which the live topic is needed, or
     /// `None` with the store away.
-    async fn read_store(&self, ends: &boot::Ends, world: &World, generation: &mut u32) -> Option<i64> {
+    async fn read_store(&self, ends: &boot::Ends, world: &World, generation: &mut u32) -> Result<Option<i64>, Error> {
         let read = async {
             let store = self.stores.get().await?;
             // Before the cells: if they change places meanwhile, the first pack of the new ones says so.
-            *generation = stored::generation(&store).await?.max(*generation);
-            boot::read_store(world, &store, ends, self.config.start.skew_ms).await
+            let stored = stored::generation(&store).await?;
+            if stored > *generation && world.live().fold.version() > 0 {
+                return Ok(Err(Error::Rebuilt(stored)));
+            }
+            *generation = stored.max(*generation);
+            boot::read_store(world, &store, ends, self.config.start.skew_ms).await.map(Ok)
         };
         match read.await {
-            Ok(from_ms) => Some(from_ms),
+            Ok(from_ms) => from_ms.map(Some),
             Err(error) => {
                 tracing::warn!(%error, "the store cannot be read; going on with the live topic alone");
-                None
+                Ok(None)
             }
         }
     }
@@ -194,28 +206,60 @@ impl Follower {
         }
     }
 
-    /// As long as figures may be incomplete: reads the store again. Then waits for ever.
-    async fn complete(&self, tail: &Tail) -> Error {
+    /// Reads the store again: soon while figures may be incomplete, and now and then while all is well. For ever.
+    async fn read_again(&self, tail: &Tail) -> Error {
+        let every = Duration::from_millis(self.config.start.agree_every_ms);
+        let mut last = Instant::now();
         loop {
-            tokio::time::sleep(COMPLETE_EVERY).await;
-            if self.world.live().incomplete.is_none() {
-                continue;
+            tokio::time::sleep(AGAIN_EVERY).await;
+            let (ready, complete) = {
+                let live = self.world.live();
+                (live.ready, live.incomplete.is_none())
+            };
+            if !complete {
+                self.complete(tail).await;
+            } else if ready && last.elapsed() >= every {
+                self.agree(tail).await;
+                last = Instant::now();
             }
-            let Ok((_, end)) = tail.bounds().await else { continue };
-            let Ok(ends) = tail.log_ends().await else { continue };
-            // A newer generation is the first pack's to say.
-            let Some(from_ms) = self.read_store(&ends, &self.world, &mut 0).await else { continue };
-            // What the ledger did not have yet is on the live topic before this end.
-            while tail.position() < end {
-                tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Reads the store again since figures may be incomplete.
+    async fn complete(&self, tail: &Tail) {
+        let Ok(ends) = tail.log_ends().await else { return };
+        // A newer generation is the first pack's to say.
+        let mut any = u32::MAX;
+        let Ok(Some(from_ms)) = self.read_store(&ends, &self.world, &mut any).await else { return };
+        // What the ledger did not have yet is on the live topic by now.
+        tail.caught_up().await;
+        let mut live = self.world.live();
+        live.incomplete = lacking(tail, &live, from_ms);
+        let complete = live.incomplete.is_none();
+        drop(live);
+        if complete {
+            tracing::info!("the store was read; figures are complete");
+        }
+    }
+
+    /// Takes from the store what figures lack, although nothing says that they do: rows that were lost there when they were
+    /// read, and came back. With the store away nothing is said; another time will do.
+    async fn agree(&self, tail: &Tail) {
+        let began = Instant::now();
+        let read = async {
+            let store = self.stores.get().await?;
+            boot::read_again(&self.world, &store, runtime::clock::now_ms(), tail).await
+        };
+        match read.await {
+            Ok(cells) => {
+                tracing::debug!(cells, ms = began.elapsed().as_millis() as u64, "the store was read again");
+                self.metrics.agreements.inc();
+                self.metrics.only_stored.inc_by(cells as u64);
+                if cells > 0 {
+                    tracing::info!(cells, "the store had what no pack has brought: something was lost and came back");
+                }
             }
-            let mut live = self.world.live();
-            live.incomplete = lacking(tail, &live, from_ms);
-            let complete = live.incomplete.is_none();
-            drop(live);
-            if complete {
-                tracing::info!("the store was read; figures are complete");
-            }
+            Err(error) => tracing::debug!(%error, "the store cannot be read again"),
         }
     }
 

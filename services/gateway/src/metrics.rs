@@ -53,6 +53,10 @@ pub struct Metrics {
     pub cells: Counter,
     /// Packs that could not be read.
     pub unreadable: Counter,
+    /// Readings of the store while all was well.
+    pub agreements: Counter,
+    /// Cells by which a figure rose then.
+    pub only_stored: Counter,
     /// Versions of cells in memory.
     pub versions: Gauge,
     /// Packs on the live topic that are not folded yet.
@@ -88,6 +92,8 @@ impl Metrics {
             packs: Counter::default(),
             cells: Counter::default(),
             unreadable: Counter::default(),
+            agreements: Counter::default(),
+            only_stored: Counter::default(),
             versions: Gauge::default(),
             lag_packs: Gauge::default(),
             behind_ms: Gauge::default(),
@@ -121,6 +127,9 @@ impl Metrics {
         to.register("packs", "Packs folded", self.packs.clone());
         to.register("cells", "Cells folded", self.cells.clone());
         to.register("packs_unreadable", "Packs of a form that this program does not know", self.unreadable.clone());
+        to.register("agreements", "Readings of the store while all was well", self.agreements.clone());
+        let only = "Cells that the store had and the live topic did not bring: something was lost and came back";
+        to.register("cells_only_stored", only, self.only_stored.clone());
         to.register("versions", "Versions of cells in memory", self.versions.clone());
         to.register("lag_packs", "Packs on the live topic that are not folded yet", self.lag_packs.clone());
         to.register("behind_ms", "Age of the watermark; -1 if it is not known", self.behind_ms.clone());

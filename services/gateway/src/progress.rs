@@ -110,12 +110,15 @@ impl Pipeline {
     /// Takes what the ledger says.
     pub fn on_ledger(&mut self, source: Source, applied_end: u64, appended_at_ms: i64) {
         let source = self.sources.entry(source).or_default();
-        // The live topic is read from somewhere on now, which may be in the middle of a tick.
-        source.part = None;
         source.applied_end = source.applied_end.max(applied_end);
         source.log_end = source.log_end.max(applied_end);
         source.appended_at_ms = source.appended_at_ms.max(Some(appended_at_ms));
         source.wm_ms = source.wm_ms.max(Some(appended_at_ms));
+    }
+
+    /// The live topic is read from somewhere on now, which may be in the middle of a tick.
+    pub fn on_begin(&mut self) {
+        self.sources.values_mut().for_each(|source| source.part = None);
     }
 
     /// How many partitions the events topic has.
@@ -226,6 +229,10 @@ mod tests {
             parts.iter().map(|part| pipeline.on_pack(&after(21, 21, *part), NOW)).collect::<Vec<_>>()
         };
         assert_eq!(parts(&mut pipeline, &[0, 1, 2, 0, 2]), [true, true, true, true, false], "of one tick");
+        pipeline.on_ledger(Source { log: Log::Events, epoch: 1, partition: 0 }, 21, NOW);
+        assert_eq!(parts(&mut pipeline, &[4]), [false], "the store was read again, and packs go on");
+        pipeline.on_begin();
+        assert_eq!(parts(&mut pipeline, &[6]), [true], "the topic is read from here on");
 
         let mut begun = Pipeline::default();
         begun.on_ledger(Source { log: Log::Events, epoch: 1, partition: 0 }, 21, NOW);

@@ -106,6 +106,20 @@ impl Tail {
         self.first_at_ms.load(Ordering::Acquire) <= from_ms
     }
 
+    /// Waits until everything is folded that the live topic holds now, however long that takes.
+    pub async fn caught_up(&self) {
+        let end = loop {
+            match self.bounds().await {
+                Ok((_, end)) => break end,
+                // Without Kafka nothing moves; the watch says so.
+                Err(_) => tokio::time::sleep(PATIENCE).await,
+            }
+        };
+        while self.position() < end {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     async fn blocking<T: Send + 'static>(
         &self,
         doing: &'static str,

@@ -20,6 +20,8 @@ use crate::topics::Scope;
 
 /// Services on the wall.
 const TILES: usize = 6;
+/// Stored cells that are folded under one lock.
+const STORED_AT_ONCE: usize = 200;
 /// Packs whose receive time is remembered for latency figures.
 const RECEIPTS_MAX: usize = 4_096;
 
@@ -137,7 +139,7 @@ impl World {
         let heard_ms = if pack.received_at_ms > 0 { pack.received_at_ms.min(at_ms) } else { at_ms };
         let rose =
             live.fold.take(pack.source, pack.cells.iter().map(|cell| (&cell.key, &cell.measures)), |_| Some(heard_ms));
-        if rose && pack.received_at_ms > 0 {
+        if rose > 0 && pack.received_at_ms > 0 {
             let version = live.fold.version();
             live.receipts.push_back(Receipt { version, received_at_ms: pack.received_at_ms });
             if live.receipts.len() > RECEIPTS_MAX {
@@ -146,17 +148,21 @@ impl World {
         }
     }
 
-    /// Folds stored cells of one source whose ledger reaches to `appended_at_ms`.
-    pub fn on_stored(&self, source: Source, cells: &[(CellKey, Measures)], appended_at_ms: i64) {
-        let mut live = self.live();
-        let minutes_from_ms = Period::Minute.start_ms(live.fold.window().minutes_from);
-        // A stored cell says to the minute when a service was last heard; before the minutes that are kept, to the hour.
-        let heard = |key: &CellKey| match key.period {
-            Period::Minute => Some(key.period.start_ms(key.index + 1).min(appended_at_ms)),
-            Period::Hour => Some(key.period.start_ms(key.index + 1).min(minutes_from_ms)),
-            Period::Day => None,
+    /// Folds stored cells of one source whose ledger reaches to `appended_at_ms`; returns by how many a figure rose.
+    pub fn on_stored(&self, source: Source, cells: &[(CellKey, Measures)], appended_at_ms: i64) -> usize {
+        let fold = |cells: &[(CellKey, Measures)]| {
+            let mut live = self.live();
+            let minutes_from_ms = Period::Minute.start_ms(live.fold.window().minutes_from);
+            // A stored cell says to the minute when a service was last heard; before the minutes that are kept, to the hour.
+            let heard = |key: &CellKey| match key.period {
+                Period::Minute => Some(key.period.start_ms(key.index + 1).min(appended_at_ms)),
+                Period::Hour => Some(key.period.start_ms(key.index + 1).min(minutes_from_ms)),
+                Period::Day => None,
+            };
+            live.fold.take(source, cells.iter().map(|(key, measures)| (key, measures)), heard)
         };
-        live.fold.take(source, cells.iter().map(|(key, measures)| (key, measures)), heard);
+        // Packs and viewers have their turn in between.
+        cells.chunks(STORED_AT_ONCE).map(fold).sum()
     }
 
     /// Once a second: moves the windows on, looks who is silent, chooses the services of the wall on the hour.
@@ -257,7 +263,8 @@ mod tests {
         let world = world();
         let hour = cell(1, Period::Hour, NOW, 3);
         let minute = cell(1, Period::Minute, NOW - 20 * MINUTE_MS, 3);
-        world.on_stored(SOURCE, &[hour, minute, cell(2, Period::Hour, NOW - 5 * HOUR_MS, 1)], NOW);
+        let cells = [hour, minute, cell(2, Period::Hour, NOW - 5 * HOUR_MS, 1)];
+        assert_eq!([NOW, NOW].map(|at| world.on_stored(SOURCE, &cells, at)), [3, 0], "by as many a figure rose");
         let live = world.live();
         assert_eq!(live.fold.heard_ms(ServiceNumber(1)), Some(NOW - 19 * MINUTE_MS), "not at the end of the hour");
         let end = Period::Hour.start_ms(Period::Hour.index_at(NOW) - 4);

@@ -18,6 +18,8 @@ use super::{Map, Seen};
 
 /// Bytes of an id in a file: the id itself, when it was appended, what it holds.
 const ENTRY: usize = 32;
+/// Bytes that are handed to the file system at once.
+const BUFFER: usize = 1 << 18;
 /// Ids that are read at once: a page.
 const BLOCK: usize = 128;
 
@@ -67,7 +69,8 @@ impl Run {
         let _turn = folder.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut sorted: Vec<(u128, Seen)> = ids.iter().map(|(id, seen)| (*id, *seen)).collect();
         sorted.sort_unstable_by_key(|(id, _)| *id);
-        let mut file = BufWriter::with_capacity(1 << 18, tempfile::tempfile_in(&folder.path)?);
+        let room = BUFFER.min(sorted.len() * ENTRY);
+        let mut file = BufWriter::with_capacity(room, tempfile::tempfile_in(&folder.path)?);
         let mut filter = Filter::with_room(sorted.len());
         let mut blocks = Vec::with_capacity(sorted.len().div_ceil(BLOCK));
         let mut bytes = Vec::with_capacity(BLOCK * ENTRY);

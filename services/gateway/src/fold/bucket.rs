@@ -2,7 +2,7 @@
 //!
 //! Invariant: a sum is the sum of the versions held, each with the sign of its log. A version never falls.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use domain::cell::{Counts, Views};
 use domain::source::ServiceNumber;
@@ -124,7 +124,7 @@ impl Bucket {
         from: From,
         number: ServiceNumber,
         version: &Version<'_>,
-        (public, owner): (bool, Option<u8>),
+        owners: &HashMap<ServiceNumber, u8>,
         stamp: u64,
     ) -> bool {
         let service = self.services.entry(number).or_default();
@@ -134,10 +134,10 @@ impl Bucket {
         }
         service.sum.version = stamp;
         self.version = stamp;
-        if completed != 0 && public {
+        if completed != 0 && number.is_public() {
             self.all.get_or_insert_default().add(completed, stamp);
-            if let Some(owner) = owner {
-                self.departments.entry(owner).or_default().add(completed, stamp);
+            if let Some(owner) = owners.get(&number) {
+                self.departments.entry(*owner).or_default().add(completed, stamp);
             }
         }
         true

@@ -284,10 +284,22 @@ fn registers_of_two_sources_are_united_and_views_are_added() {
 fn only_events_that_rise_are_a_sign_of_life() {
     let mut fold = Fold::new(owners(), NOW);
     let minute = key(ServiceNumber(1), Period::Minute, NOW);
-    assert!(fold.take(source(Log::Events, 0), [(&minute, &counts_of(2))], |_| Some(NOW - 9)));
-    assert!(!fold.take(source(Log::Events, 0), [(&minute, &counts_of(1))], |_| Some(NOW)));
-    assert!(fold.take(source(Log::Backfill, 0), [(&minute, &counts_of(1))], |_| Some(NOW)));
+    assert_eq!(fold.take(source(Log::Events, 0), [(&minute, &counts_of(2))], |_| Some(NOW - 9)), 1);
+    assert_eq!(fold.take(source(Log::Events, 0), [(&minute, &counts_of(1))], |_| Some(NOW)), 0);
+    assert_eq!(fold.take(source(Log::Backfill, 0), [(&minute, &counts_of(1))], |_| Some(NOW)), 1);
     assert_eq!(fold.heard_ms(ServiceNumber(1)), Some(NOW - 9));
+}
+
+#[test]
+fn what_is_known_already_leaves_the_version_as_it_was() {
+    let mut fold = Fold::new(owners(), NOW);
+    let minute = key(ServiceNumber(1), Period::Minute, NOW);
+    fold.take(source(Log::Events, 0), [(&minute, &counts_of(2))], |_| None);
+    let version = fold.version();
+    assert_eq!(fold.take(source(Log::Events, 0), [(&minute, &counts_of(2))], |_| None), 0);
+    assert_eq!(fold.version(), version);
+    fold.take(source(Log::Events, 0), [(&minute, &counts_of(3))], |_| None);
+    assert!(fold.version() > version && fold.changed(ServiceNumber(1)) == fold.version());
 }
 
 #[test]
