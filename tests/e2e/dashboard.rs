@@ -196,6 +196,22 @@ fn go(page: &mut Page, act: &str, arrived: &str) {
     page.wait_for(arrived, &format!("document.readyState === 'complete' && ({arrived})"));
 }
 
+/// A chart that is drawn again and again: what the keys say is what is drawn.
+fn minutes_by_keys(page: &mut Page) {
+    let press = |key: &str| {
+        format!(
+            "(() => {{ const svg = document.querySelector('svg[data-chart=minutes]'); svg.focus(); svg.dispatchEvent(new \
+             KeyboardEvent('keydown', {{ key: '{key}', bubbles: true }})); return \
+             [...document.querySelectorAll('.tip > *')].map(part => part.textContent); }})()"
+        )
+    };
+    let said = page.eval(&press("End"));
+    assert!(said[0].as_str().is_some_and(|head| head.ends_with("open")), "{said}");
+    let (home, right) = (page.eval(&press("Home")), page.eval(&press("ArrowRight")));
+    assert!(home[0].as_str().is_some_and(|head| head.len() == 5), "{home}");
+    assert_ne!(home[0], right[0], "an arrow leads on");
+}
+
 /// The main task of each page, in a real browser: by form and link alone, then a figure by the arrow keys.
 fn a_reader_filters_sorts_and_compares(shared: &Shared) {
     let stack = Stack::new(shared, "reader");
@@ -242,6 +258,7 @@ fn a_reader_filters_sorts_and_compares(shared: &Shared) {
         assert!(tip.contains(cell.as_str().expect("text")), "{tip} does not say {cell}");
     }
     assert!(tip.starts_with("week from"), "{tip}");
+    minutes_by_keys(&mut service);
 
     let mut compare = browser.open(&format!("http://{}/compare?services={WIDE}", gateway.http()), (1_280, 900));
     go(

@@ -125,6 +125,7 @@ fn minutes(o: &Overview) -> Markup {
             div.ctitle { h2 { "Last 60 minutes by department" } div.keys { "transactions a minute" } }
             div.chart.r {
                 svg height="300" role="img" aria-label="Transactions by minute, the last 60 minutes, stacked by department; the figures are in the table below"
+                    tabindex="0" data-hover="minutes-rows" data-n=(chart.columns())
                     data-chart="minutes" data-parts=(config) data-all="all" { (PreEscaped(minute_columns(&chart))) }
             }
             ul.legend data-part="legend" {

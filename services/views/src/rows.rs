@@ -73,7 +73,7 @@ pub(crate) fn minutes_table(chart: &MinuteChart) -> Markup {
     let several = chart.parts.len() > 1;
     let cell = |n: Option<u64>| n.map_or_else(|| "none".to_owned(), format::exact);
     html! {
-        table {
+        table id="minutes-rows" {
             caption.vh { "Transactions by minute, newest first" }
             thead { tr {
                 th scope="col" { "Minute" }
@@ -82,7 +82,7 @@ pub(crate) fn minutes_table(chart: &MinuteChart) -> Markup {
             } }
             tbody {
                 @for i in (0..n).rev() {
-                    tr {
+                    tr data-i=(i) {
                         th scope="row" { (clock::hm((chart.from_s + 60 * i as i64) * 1_000)) @if i + 1 == n { " " span.unit { "open" } } }
                         @if several { @for part in &chart.parts { td.n { (cell(part.values.get(i).copied().flatten())) } } }
                         td.n { (cell(chart.sum(i))) }

@@ -136,6 +136,7 @@ fn minutes(s: &ServicePage) -> Markup {
             div.ctitle { h2 { "Last hour by minute" } div.keys { "transactions a minute" } }
             div.chart {
                 svg height="300" role="img" aria-label="Transactions by minute, the last 60 minutes; the figures are in the table below"
+                    tabindex="0" data-hover="minutes-rows" data-n=(chart.columns())
                     data-chart="minutes" data-parts=(config) { (PreEscaped(minute_columns(&chart))) }
             }
             (foot(Some(&html! { div data-island="minutes-table" { (minutes_table(&chart)) } }), &api(s), &format!("{}/series?span=3h&format=csv", api(s)),

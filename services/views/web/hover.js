@@ -1,11 +1,14 @@
 // @ts-check
 /**
- * The nearest point of a chart under the pointer or the arrow keys, in words from the table behind the chart.
+ * The nearest point of a chart under the pointer or the arrow keys, in words from the table behind the chart; of a chart
+ * that is drawn again and again, from what was drawn last.
  *
- * Invariant: what is said is what the table says, so there is one source for both. Nothing is drawn before somebody asks,
+ * Invariant: what is said is what is drawn, so there is one source for both. Nothing is drawn before somebody asks,
  * and parts of the page that are replaced need no new listeners.
  * @module
  */
+import { drawn, sum } from "./chart.js";
+import { exact, hm } from "./format.js";
 
 /** @param {EventTarget | null} target */
 function chartOf(target) {
@@ -13,13 +16,29 @@ function chartOf(target) {
 }
 
 /**
- * The row of the table for a place in the chart.
+ * What is to be said of a place in the chart: a head, and figures with their names.
  * @param {SVGSVGElement} svg
  * @param {number} i
+ * @returns {{head: string, figures: [string, string][]} | null}
  */
-function rowOf(svg, i) {
+function wordsOf(svg, i) {
+  const live = drawn.get(svg);
+  if (live !== undefined) {
+    const words = (/** @type {number | null} */ n) => (n === null ? "none" : exact(n));
+    const at = (/** @type {import("./chart.js").Part} */ part) => part.values[i] ?? null;
+    const named = live.parts.filter((part) => part.label !== "");
+    const isOpen = i + 1 === places(svg).length;
+    return {
+      head: `${hm((live.fromS + 60 * i) * 1000)}${isOpen ? " open" : ""}`,
+      figures: [...named.map((part) => /** @type {[string, string]} */ ([part.label, words(at(part))])), ["All", words(sum(live.parts.map(at)))]],
+    };
+  }
   const table = document.getElementById(svg.dataset.hover ?? "");
-  return table === null ? null : { table, row: table.querySelector(`tr[data-i="${i}"]`) };
+  const row = table?.querySelector(`tr[data-i="${i}"]`);
+  if (!table || !row) return null;
+  const heads = [...table.querySelectorAll("thead th")].map((head) => head.textContent ?? "");
+  const [head, ...cells] = [...row.children].map((cell) => cell.textContent ?? "");
+  return { head: head ?? "", figures: cells.map((cell, at) => [heads[at + 1] ?? "", cell]) };
 }
 
 /**
@@ -27,6 +46,8 @@ function rowOf(svg, i) {
  * @param {SVGSVGElement} svg
  */
 function places(svg) {
+  const live = drawn.get(svg);
+  if (live !== undefined) return [...Array(Math.max(0, ...live.parts.map((part) => part.values.length))).keys()];
   const rows = document.getElementById(svg.dataset.hover ?? "")?.querySelectorAll("tr[data-i]") ?? [];
   return [...rows].map((row) => Number(row.getAttribute("data-i"))).sort((a, b) => a - b);
 }
@@ -46,24 +67,19 @@ function show(svg, i) {
   const n = Number(svg.dataset.n);
   const at = Math.max(0, Math.min(n - 1, i));
   if (svg.dataset.at === String(at)) return;
-  const found = rowOf(svg, at);
+  const found = wordsOf(svg, at);
   clear(svg);
-  if (found === null || found.row === null) return;
+  if (found === null) return;
   svg.dataset.at = String(at);
   const tip = document.createElement("div");
   tip.className = "tip";
   tip.setAttribute("role", "status");
-  const heads = [...found.table.querySelectorAll("thead th")].map((head) => head.textContent ?? "");
-  [...found.row.children].forEach((cell, column) => {
-    if (column === 0) {
-      tip.append(Object.assign(document.createElement("b"), { textContent: cell.textContent }));
-      return;
-    }
+  tip.append(Object.assign(document.createElement("b"), { textContent: found.head }));
+  for (const words of found.figures) {
     const entry = document.createElement("span");
-    entry.append(Object.assign(document.createElement("span"), { textContent: heads[column] ?? "" }));
-    entry.append(Object.assign(document.createElement("span"), { textContent: cell.textContent }));
+    entry.append(...words.map((textContent) => Object.assign(document.createElement("span"), { textContent })));
     tip.append(entry);
-  });
+  }
   const place = svg.parentElement;
   if (place === null) return;
   const line = document.createElement("div");
@@ -80,6 +96,14 @@ function show(svg, i) {
 
 /** Listens, for the whole page and for good. */
 export function hover() {
+  // Drawn again under the pointer: what is said goes with it.
+  document.addEventListener("drawn", (event) => {
+    const svg = chartOf(event.target);
+    const at = svg?.dataset.at;
+    if (!svg || at === undefined) return;
+    delete svg.dataset.at;
+    show(svg, Number(at));
+  });
   document.addEventListener("pointermove", (event) => {
     const svg = chartOf(event.target);
     for (const other of document.querySelectorAll("svg[data-at]")) {

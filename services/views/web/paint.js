@@ -7,7 +7,7 @@
  * value that was not sent.
  * @module
  */
-import { bar, dayColumns, minuteColumns, sparkInside } from "./chart.js";
+import { bar, dayColumns, drawn, minuteColumns, sparkInside } from "./chart.js";
 import { day, dayAfter, dayStart, exact, hm, percent, perSecond, satisfaction } from "./format.js";
 
 /** @typedef {import("./format.js").Count} Count */
@@ -221,7 +221,10 @@ export class Painter {
       });
       return { colour, label, values };
     });
-    chart.innerHTML = minuteColumns(now.minuteS - 60 * (MINUTES - 1), parts);
+    const fromS = now.minuteS - 60 * (MINUTES - 1);
+    chart.innerHTML = minuteColumns(fromS, parts);
+    drawn.set(chart, { fromS, parts });
+    chart.dispatchEvent(new Event("drawn", { bubbles: true }));
     const legend = chart.closest("figure")?.querySelectorAll('[data-part="legend"] b') ?? [];
     [...parts].reverse().forEach((part, i) => {
       const last = part.values[MINUTES - 2] ?? null;
