@@ -3,7 +3,7 @@
 CARGO ?= cargo
 BIN := $(or $(CARGO_TARGET_DIR),target)/release
 
-.PHONY: run cluster drill test fire simulate bench check clean-data build needs
+.PHONY: run cluster drill upgrade test fire simulate bench check clean-data build needs
 
 # The whole stack on this machine, until Ctrl-C. `exec`: when make is killed, `dev` notices.
 run: build
@@ -31,6 +31,10 @@ simulate: needs
 # Backup under traffic, restore into an empty store, the rest from Kafka, and a comparison of everything.
 drill: build
 	@exec $(BIN)/dev drill
+
+# The programs of another commit and of this tree take over from each other in traffic, there and back: FROM=COMMIT.
+upgrade: build
+	deploy/machine/upgrade.sh "$(FROM)"
 
 # One line for each yardstick.
 bench: build
