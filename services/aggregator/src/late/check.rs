@@ -85,7 +85,10 @@ impl Rounds {
     async fn compare(&self) -> Result<Found, Error> {
         let stored = |late: &Late| Some((late.source(), late.stored_end().filter(|end| *end > 0)?));
         let ends: Vec<(Source, u64)> = self.sources.values().filter_map(stored).collect();
-        let Some((first, end)) = ends.first() else { return Ok(Vec::new()) };
+        let Some((first, end)) = ends.first() else {
+            self.checks.tell.too_much(self.log, 0);
+            return Ok(Vec::new());
+        };
         let book = store::book(&self.store, *first).await?;
         // Rules that this program does not know stop it elsewhere.
         let Ok((rules, _)) = book.at(end - 1) else { return Ok(Vec::new()) };

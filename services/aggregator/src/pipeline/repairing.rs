@@ -71,6 +71,7 @@ impl Loop {
         let counting = &self.wiring.config.counting;
         self.repairs.due = Instant::now() + Duration::from_millis(counting.check_ms);
         if sources.is_empty() {
+            self.tell().too_much(Log::Events, 0);
             return;
         }
         let records = sources.iter().map(|(_, _, end)| end).sum();
