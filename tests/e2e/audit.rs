@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use dev::Service;
 use proto::v1;
 use serde_json::Value;
 use tests::check;
@@ -13,7 +14,7 @@ use tests::sender::{Answer, Senders};
 use tests::shared::Shared;
 use tests::stack::Stack;
 use tests::truth::{ACCEPTED, CONFLICT, DUPLICATE, Truth};
-use tests::until::{PATIENCE, until};
+use tests::until::{PATIENCE, until, until_so};
 
 use crate::suite::Test;
 
@@ -56,7 +57,7 @@ fn accepted_is_counted(shared: &Shared) {
     let mut first = stack.collector();
     let mut second = stack.start("collector", "collector-2", &[]).expect("a second collector");
     second.wait_ready(PATIENCE).expect("ready");
-    let (_aggregator, gateway) = (stack.aggregator(1), stack.gateway());
+    let (aggregator, gateway) = (stack.aggregator(1), stack.gateway());
     let senders = [Senders::new(&stack, first.grpc()), Senders::new(&stack, second.grpc())];
     let (mut truth, mut mix) = (Truth::default(), Mix::new(51, "audit"));
     let events = mix.with_repeats(4_000, 10);
@@ -100,6 +101,29 @@ fn accepted_is_counted(shared: &Shared) {
     });
     receipts(&stack, gateway.http(), &events, &conflict);
     refusals(gateway.http());
+    books_come_back(&stack, aggregator, total);
+}
+
+/// Books that the store has lost are in their topic, and come back while an aggregator runs and when one starts.
+fn books_come_back(stack: &Stack, mut aggregator: Service, total: i64) {
+    let sql = stack.sql();
+    let lose = || {
+        for table in ["unmerged_accepted_hour", "unmerged_boots"] {
+            sql.execute(&format!("TRUNCATE TABLE {{cells}}.{table}"));
+        }
+    };
+    let are_there = || {
+        let known = "SELECT sum(accepted) FROM {figures}.accepted_hour";
+        sql.number(known) == total && sql.number("SELECT count() FROM {figures}.boots") == 2
+    };
+    assert!(are_there());
+    lose();
+    until_so("lost books come back", PATIENCE, are_there);
+    assert_eq!(aggregator.stop(), "code 0");
+    lose();
+    let mut aggregator = stack.aggregator(1);
+    until_so("they come back after a start", PATIENCE, are_there);
+    assert_eq!(aggregator.stop(), "code 0");
 }
 
 /// A department finds both events of a conflict, and what differs, in its own audit.
