@@ -5,6 +5,7 @@
 //!
 //! `make simulate` runs a million of them, `SIMULATE_SEED=n` a single one.
 
+mod cells;
 mod expected;
 mod fault;
 mod late;

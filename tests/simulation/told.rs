@@ -1,12 +1,12 @@
 //! What a gateway can know that never reads the store again: what it read when it began, and what packs have told since.
 //! Rows that were lost may come back into the store without either.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use aggregator::counter::Cell;
 use domain::cell::{CellKey, Measures};
 
-use crate::world::merge;
+use crate::cells::Cells;
 
 /// Of the gateway that runs at present.
 #[derive(Debug, Default)]
@@ -16,7 +16,7 @@ pub(crate) struct Told {
     /// How many packs there were when it began.
     began: usize,
     has_read: bool,
-    known: BTreeMap<CellKey, Cell>,
+    known: Cells,
     untold: Untold,
 }
 
@@ -53,7 +53,7 @@ impl Told {
     }
 
     /// Rows are lost, after these packs, which are `all` together.
-    pub(crate) fn loses(&mut self, packs: &[(i64, Vec<Cell>)], all: &BTreeMap<CellKey, Cell>) {
+    pub(crate) fn loses(&mut self, packs: &[(i64, Vec<Cell>)], all: &Cells) {
         if std::mem::replace(&mut self.has_lost, true) {
             return;
         }
@@ -72,7 +72,7 @@ impl Told {
     /// The gateway has read or will fold these cells.
     pub(crate) fn tell<'a>(&mut self, cells: impl IntoIterator<Item = &'a Cell>) {
         if self.has_lost {
-            cells.into_iter().for_each(|cell| merge(&mut self.known, cell));
+            cells.into_iter().for_each(|cell| self.known.merge(cell));
         }
     }
 

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use aggregator::counter::{Cell, Record};
+use aggregator::counter::Record;
 use domain::cell::{CellKey, Measures, Slice, slices_of};
 use domain::event::Body;
 use domain::outcome::Outcome;
 use domain::source::{ServiceNumber, partition_of};
 use domain::time::Period;
 
+use crate::cells::Cells;
 use crate::expected::Expected;
 use crate::log::{SOURCE, rules};
 use crate::screen::Screen;
@@ -104,7 +105,7 @@ pub(crate) fn check(world: &World, screen: &mut Screen, seed: u64) {
     screen.check(&expected, &Untold::default(), seed);
 }
 
-fn compare(name: &str, found: &BTreeMap<CellKey, Cell>, truth: &BTreeMap<CellKey, Measures>, seed: u64) {
+fn compare(name: &str, found: &Cells, truth: &BTreeMap<CellKey, Measures>, seed: u64) {
     for (key, want) in truth {
         let cell = found.get(key).map(|cell| &cell.measures);
         assert_eq!(cell, Some(want), "seed {seed}: {name} cell {key:?}");

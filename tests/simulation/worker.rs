@@ -118,7 +118,7 @@ impl Worker {
     pub(crate) fn turn(&mut self, world: &mut World, rng: &mut StdRng) {
         match std::mem::replace(&mut self.state, State::Born) {
             State::Born => {
-                if self.fault == Fault::ReadsCellsFirst && !world.store.cells.is_empty() {
+                if self.fault == Fault::ReadsCellsFirst && world.store.cells.len() > 0 {
                     if self.early.is_empty() {
                         self.early = world.resident(resident(world.ledger()));
                     }

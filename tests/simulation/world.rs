@@ -1,8 +1,6 @@
 //! What outlives a worker: the log, the store and the live topic, with the semantics of the real ones: rows of raw by
 //! offset, cells and ledger merged with max, packs folded by version.
 
-use std::collections::BTreeMap;
-
 use aggregator::counter::{Cell, Ledger, Record, Resident};
 use aggregator::ids::Run;
 use domain::cell::{CellKey, Measures, Slice, slices_of};
@@ -11,6 +9,7 @@ use domain::time::Period;
 use rand::Rng as _;
 use rand::rngs::StdRng;
 
+use crate::cells::Cells;
 use crate::told::Told;
 
 /// Rows of raw by offset, as far as there are any.
@@ -57,7 +56,7 @@ pub(crate) struct Store {
     /// Raw.
     pub(crate) raw: Raw,
     /// Cells, versions merged.
-    pub(crate) cells: BTreeMap<CellKey, Cell>,
+    pub(crate) cells: Cells,
     /// The books, versions merged.
     pub(crate) ledger: Ledger,
 }
@@ -78,7 +77,7 @@ pub(crate) struct World {
     /// The tables now.
     pub(crate) store: Store,
     /// What the gateways have been told, folded.
-    pub(crate) live: BTreeMap<CellKey, Cell>,
+    pub(crate) live: Cells,
     /// Files of ids that a mistake leaves behind.
     pub(crate) runs: Vec<Run>,
     /// The live topic: packs with the broker's clock.
@@ -96,7 +95,7 @@ impl World {
         Self {
             log,
             store: Store::default(),
-            live: BTreeMap::new(),
+            live: Cells::default(),
             runs: Vec::new(),
             topic: Vec::new(),
             now_ms: i64::MIN,
@@ -133,7 +132,7 @@ impl World {
         if by == By::Flush || self.topic.iter().rev().any(|(_, cells)| cells.contains(cell)) {
             self.told.stores(self.store.cells.get(&cell.key), cell);
         }
-        merge(&mut self.store.cells, cell);
+        self.store.cells.merge(cell);
     }
 
     /// An insert of the books, in one block.
@@ -150,7 +149,7 @@ impl World {
     pub(crate) fn publish(&mut self, mut cells: Vec<Cell>) {
         cells.retain(|cell| !matches!(cell.key.slice, Slice::Ledger { .. }));
         for cell in &cells {
-            merge(&mut self.live, cell);
+            self.live.merge(cell);
         }
         self.told.tell(&cells);
         self.topic.push((self.now_ms, cells));
@@ -181,8 +180,8 @@ impl World {
     /// Goes back to the tables that were kept.
     pub(crate) fn restore(&mut self, rng: &mut StdRng) {
         if rng.random_bool(0.5) {
-            for (key, cell) in &self.backup.cells {
-                self.told.stores(self.store.cells.get(key), cell);
+            for cell in self.backup.cells.values() {
+                self.told.stores(self.store.cells.get(&cell.key), cell);
             }
             self.store = self.backup.clone();
         }
@@ -201,23 +200,12 @@ impl World {
             }
             2 => {
                 let period = Period::ALL[rng.random_range(0..3)];
-                self.store.cells.retain(|key, _| key.period != period || !rng.random_bool(share));
+                self.store.cells.lose(|key| key.period == period && rng.random_bool(share));
             }
-            3 => self.store.cells.retain(|_, _| !rng.random_bool(share)),
+            3 => self.store.cells.lose(|_| rng.random_bool(share)),
             // Every row of the books says how far they reach.
             4 => self.store.ledger = Ledger::default(),
             _ => self.store.ledger.records.iter_mut().filter(|_| rng.random_bool(share)).for_each(|n| *n = 0),
         }
-    }
-}
-
-/// The larger version wins, registers always merge.
-pub(crate) fn merge(cells: &mut BTreeMap<CellKey, Cell>, cell: &Cell) {
-    match cells.get_mut(&cell.key) {
-        Some(stored) => {
-            stored.measures.merge_version(&cell.measures);
-            stored.applied_offset = stored.applied_offset.max(cell.applied_offset);
-        }
-        None => drop(cells.insert(cell.key, cell.clone())),
     }
 }
