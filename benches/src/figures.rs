@@ -1,6 +1,7 @@
 //! How a figure is printed, and how long a bench may take.
 
 use std::env;
+use std::time::Instant;
 
 /// Prints the head of a yardstick.
 pub fn head(name: &str, words: &str) {
@@ -15,6 +16,26 @@ pub fn line(what: &str, figure: &str) {
 /// Prints a ratio to its yardstick beside its aim.
 pub fn ratio(what: &str, ratio: f64, aim: &str) {
     println!("= {what:<58} {ratio:.2}   (aim: {aim})");
+}
+
+/// Says on standard error how far a long preparation is.
+#[derive(Debug)]
+pub struct Progress {
+    what: &'static str,
+    began: Instant,
+}
+
+impl Progress {
+    /// It begins now.
+    #[must_use]
+    pub fn of(what: &'static str) -> Self {
+        Self { what, began: Instant::now() }
+    }
+
+    /// So much is done.
+    pub fn done(&self, part: &str) {
+        eprintln!("  {} {:>6.1} s: {part}", self.what, self.began.elapsed().as_secs_f64());
+    }
 }
 
 /// 1234567.8 as `1,234,568`.

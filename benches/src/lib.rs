@@ -4,6 +4,7 @@
 //! the same events. Nothing here is a test: a figure that misses its aim is printed, not an error; a count that is not
 //! exact is.
 
+pub mod addresses;
 pub mod bare;
 pub mod cpu;
 pub mod figures;

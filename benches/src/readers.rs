@@ -1,4 +1,5 @@
-//! Readers: so many keep-alive connections, each asking for the next thing as soon as it has the one before.
+//! Readers: so many keep-alive connections, each asking for the next thing as soon as it has the one before, or after a
+//! pause.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -53,6 +54,8 @@ pub struct Readers {
     pub headers: Vec<(&'static str, String)>,
     /// How many there are.
     pub count: usize,
+    /// How long each pauses between an answer and its next question, in the mean; from nothing to twice that.
+    pub pause: Duration,
 }
 
 impl Readers {
@@ -67,18 +70,24 @@ impl Readers {
         question: impl Fn(usize) -> Question + Send + Sync + 'static,
     ) -> Vec<Waits> {
         let (question, next, began) = (Arc::new(question), Arc::new(AtomicUsize::new(0)), Instant::now());
-        let reader = |_| {
+        let reader = |nth| {
             let (question, next, readers) = (Arc::clone(&question), Arc::clone(&next), self.clone());
             tokio::spawn(async move {
                 let mut connection = connect(readers.server).await;
+                // Not all at once.
+                tokio::time::sleep(readers.pause_after(nth)).await;
                 let mut waits = vec![Waits::default(); kinds];
                 while began.elapsed() < time {
-                    let asked = question(next.fetch_add(1, Ordering::Relaxed));
+                    let n = next.fetch_add(1, Ordering::Relaxed);
+                    let asked = question(n);
                     let at = Instant::now();
                     let bytes = readers.one(&mut connection, &asked).await;
                     let of = &mut waits[asked.kind];
                     of.ms.push(at.elapsed().as_secs_f64() * 1e3);
                     of.bytes_max = of.bytes_max.max(bytes);
+                    if !readers.pause.is_zero() {
+                        tokio::time::sleep(readers.pause_after(n)).await;
+                    }
                 }
                 waits
             })
@@ -91,6 +100,12 @@ impl Readers {
             }
         }
         sum
+    }
+
+    /// Pauses of neighbours differ, and all are evenly spread.
+    fn pause_after(&self, n: usize) -> Duration {
+        const GOLDEN: f64 = 0.618_033_988_749_895;
+        self.pause.mul_f64(2.0 * (n as f64 * GOLDEN).fract())
     }
 
     /// The bytes of one answer as it is sent.

@@ -1,7 +1,8 @@
-//! The platform on real servers of the bench's own, on free ports, with all data in a folder that goes at the end.
+//! The platform on real servers of the bench's own, on free ports, with all data in a folder that goes at the end, or
+//! stays for the next run.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use dev::{Options, Servers, Service, service};
@@ -22,7 +23,9 @@ pub struct Rig {
     brokers: String,
     /// Of databases, group and live topic.
     name: String,
-    dir: TempDir,
+    dir: PathBuf,
+    /// Removes the folder at the end, if nobody wants to keep it.
+    _goes: Option<TempDir>,
 }
 
 impl Rig {
@@ -32,11 +35,27 @@ impl Rig {
     /// When they do not start.
     #[must_use]
     pub fn start() -> Self {
-        let dir = tempfile::tempdir().expect("a folder for the bench");
-        let mut servers = Servers::start(dir.path(), &Options::default()).unwrap_or_else(|error| panic!("{error}"));
+        Self::start_in(None)
+    }
+
+    /// The same in a folder that stays, with what an earlier run left there.
+    ///
+    /// # Panics
+    /// When they do not start.
+    #[must_use]
+    pub fn start_in(kept: Option<PathBuf>) -> Self {
+        let (dir, goes) = match kept {
+            Some(dir) => (dir, None),
+            None => {
+                let goes = tempfile::tempdir().expect("a folder for the bench");
+                (goes.path().to_owned(), Some(goes))
+            }
+        };
+        std::fs::create_dir_all(&dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
+        let mut servers = Servers::start(&dir, &Options::default()).unwrap_or_else(|error| panic!("{error}"));
         let brokers = servers.kafka().brokers().to_owned();
-        std::fs::write(dir.path().join("departments.toml"), departments()).expect("departments are written");
-        let mut rig = Self { servers, brokers, name: String::new(), dir };
+        std::fs::write(dir.join("departments.toml"), departments()).expect("departments are written");
+        let mut rig = Self { servers, brokers, name: String::new(), dir, _goes: goes };
         rig.afresh("pp");
         rig
     }
@@ -49,7 +68,7 @@ impl Rig {
         name.clone_into(&mut self.name);
         let environment = self.environment("AGGREGATOR");
         let pairs: Vec<_> = environment.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-        let dir = self.dir.path().join(format!("provision-{name}"));
+        let dir = self.dir.join(format!("provision-{name}"));
         let provisioned = service::run_to_end("aggregator", &["provision"], &pairs, &dir);
         provisioned.unwrap_or_else(|error| panic!("{error}"));
     }
@@ -64,7 +83,7 @@ impl Rig {
     /// Where logs are.
     #[must_use]
     pub fn dir(&self) -> &Path {
-        self.dir.path()
+        &self.dir
     }
 
     /// Kafka's address.
@@ -156,7 +175,7 @@ impl Rig {
     pub fn built(&mut self, name: &str, program: Option<&Path>, further: &[(&str, &str)]) -> Service {
         let mut environment = self.environment(&name.to_uppercase());
         environment.extend(further.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
-        let started = service::spec(name, self.dir.path()).and_then(|mut spec| {
+        let started = service::spec(name, &self.dir).and_then(|mut spec| {
             spec.environment = environment;
             if let Some(program) = program {
                 program.clone_into(&mut spec.program);
@@ -210,7 +229,7 @@ impl Rig {
 
     fn environment(&mut self, service: &str) -> Vec<(String, String)> {
         let store = self.servers.clickhouse();
-        let departments = self.dir.path().join("departments.toml").display().to_string();
+        let departments = self.dir.join("departments.toml").display().to_string();
         let mut pairs = vec![("ADMIN__LISTEN", "127.0.0.1:0".to_owned()), ("KAFKA__BROKERS", self.brokers.clone())];
         pairs.push(("TOPICS__BOOKS", format!("{}-books", self.name)));
         if service == "COLLECTOR" {

@@ -16,6 +16,7 @@ use rand::SeedableRng as _;
 use rand_pcg::Pcg64Mcg;
 use simulator::plan::{Begins, Plan, What};
 
+use crate::figures::Progress;
 use crate::rig::Rig;
 
 /// Generation of the rows.
@@ -66,9 +67,10 @@ pub fn fill(rig: &mut Rig, plan: &Plan, rules: &Rules) {
          p UInt16, n Float64) ENGINE = Memory",
     );
     rig.sql(&format!("INSERT INTO {{cells}}.bench_parts VALUES {}", parts.join(", ")));
-    transactions(rig);
-    breakdown(rig);
-    pages(rig, rules.partitions);
+    let progress = Progress::of("year");
+    transactions(rig, &progress);
+    breakdown(rig, &progress);
+    pages(rig, rules.partitions, &progress);
     // A store with tables that nobody knows is refused.
     for table in ["bench_rates", "bench_parts", "bench_pages"] {
         rig.sql(&format!("DROP TABLE {{cells}}.{table}"));
@@ -186,7 +188,7 @@ fn ago(days: u32) -> String {
     format!("toStartOfDay(now('Europe/London') - toIntervalDay({days}))")
 }
 
-fn transactions(rig: &mut Rig) {
+fn transactions(rig: &mut Rig, progress: &Progress) {
     let table = |rig: &mut Rig, table: &str, column: &str, instants: &str| {
         let draw = |name: &str| drawn(name, "load", &format!("channel, '{name}'"));
         rig.sql(&format!(
@@ -224,15 +226,18 @@ fn transactions(rig: &mut Rig) {
         }
         let only = format!("t >= {} AND t < {} + toIntervalDay(1)", ago(day), ago(day));
         roll_up(rig, "unmerged_minute", "unmerged_hour", "t", "toStartOfHour(t)", &only);
+        progress.done(&format!("minutes of the day {day} days ago"));
     }
     for day in (MINUTE_DAYS..HOUR_DAYS).rev() {
         table(rig, "unmerged_hour", "t", &instants(&ago(day), 24, 3_600));
     }
+    progress.done("hours");
     table(rig, "unmerged_day", "d", &instants(&ago(DAYS), DAYS + 1 - HOUR_DAYS, 86_400));
     roll_up(rig, "unmerged_hour", "unmerged_day", "d", "toDate(t, 'Europe/London')", "1");
+    progress.done("days");
 }
 
-fn breakdown(rig: &mut Rig) {
+fn breakdown(rig: &mut Rig, progress: &Progress) {
     let mut parts =
         vec![("minute", "t", instants(&ago(0), 24 * 60, 60)), ("day", "d", instants(&ago(DAYS), DAYS, 86_400))];
     parts.extend((0..HOUR_DAYS).map(|day| ("hour", "t", instants(&ago(day), 24, 3_600))));
@@ -245,10 +250,11 @@ fn breakdown(rig: &mut Rig) {
              {{cells}}.bench_parts CROSS JOIN {instants} AS instants WHERE at <= now()) WHERE drawn > 0"
         ));
     }
+    progress.done("steps and reasons");
 }
 
 /// Views of the pages of GOV.UK, whose visitors raise registers; 0 stands for all pages, 1 for those without a name.
-fn pages(rig: &mut Rig, partitions: u16) {
+fn pages(rig: &mut Rig, partitions: u16, progress: &Progress) {
     let pages = Pages::embedded();
     let week_s = 7.0 * 86_400.0;
     let named = pages.all().iter().map(|page| (page.number, page.entries as f64 / week_s));
@@ -281,4 +287,5 @@ fn pages(rig: &mut Rig, partitions: u16) {
             domain::visitors::REGISTERS,
         ));
     }
+    progress.done("page views");
 }

@@ -9,7 +9,7 @@ use axum::response::Response;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
-use views::ask::{Parameter, Rule};
+use views::ask::{Parameter, Rule, SLUG_MAX};
 
 use crate::answer::CACHE;
 use crate::notes::{Sent, Stored};
@@ -197,7 +197,7 @@ fn query(parameter: &Parameter, operation: &Operation) -> Value {
             let words: Vec<_> = words.iter().map(String::as_str).chain([""]).collect();
             json!({ "type": "string", "enum": words })
         }
-        Rule::Slug => json!({ "type": "string", "pattern": "^[a-z0-9-]{0,100}$" }),
+        Rule::Slug => json!({ "type": "string", "pattern": format!("^[a-z0-9-]{{0,{SLUG_MAX}}}$") }),
         // A number within bounds, or a text without a character.
         Rule::Number(bounds, usual) => json!({
             "type": ["integer", "string"], "maxLength": 0,

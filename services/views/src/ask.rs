@@ -172,11 +172,14 @@ impl<'a> Asked<'a> {
     }
 }
 
+/// Bytes of an id at most: names of services are sentences.
+pub const SLUG_MAX: usize = 250;
+
 /// Whether a text can be an id.
 #[must_use]
 pub fn is_slug(text: &str) -> bool {
     let byte = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    (1..=100).contains(&text.len()) && text.bytes().all(byte)
+    (1..=SLUG_MAX).contains(&text.len()) && text.bytes().all(byte)
 }
 
 /// An address with parameters, those without a value left out, percent-encoded.
@@ -236,6 +239,16 @@ mod tests {
         let given = pairs(&[("q", "  "), ("limit", "")]);
         let read = parse(&given, |asked| (asked.text("q", 10), asked.number("limit", 1..=9, 4), asked.slug("none")));
         assert_eq!(read, Ok((String::new(), 4, None)));
+    }
+
+    #[test]
+    fn every_id_of_the_catalogue_can_be_asked_for() {
+        let catalogue = domain::catalogue::Catalogue::embedded();
+        let services = catalogue.services().iter().map(|service| &service.id);
+        let departments = catalogue.departments().iter().map(|department| &department.id);
+        let agencies = catalogue.agencies().iter().map(|agency| &agency.id);
+        services.chain(departments).chain(agencies).for_each(|id| assert!(is_slug(id), "{id}"));
+        assert!(!is_slug("") && !is_slug(&"x".repeat(SLUG_MAX + 1)) && !is_slug("A"));
     }
 
     #[test]
