@@ -1,6 +1,7 @@
 //! Readers: so many keep-alive connections, each asking for the next thing as soon as it has the one before, or after a
 //! pause.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -38,6 +39,12 @@ pub struct Waits {
 }
 
 impl Waits {
+    /// Takes in what came of more questions of this kind.
+    pub fn add(&mut self, more: Self) {
+        self.ms.extend(more.ms);
+        self.bytes_max = self.bytes_max.max(more.bytes_max);
+    }
+
     /// The time in which this share of the answers had come, milliseconds.
     #[must_use]
     pub fn at(&self, q: f64) -> f64 {
@@ -95,8 +102,7 @@ impl Readers {
         let mut sum = vec![Waits::default(); kinds];
         for of_reader in join_all((0..self.count).map(reader)).await {
             for (of, more) in sum.iter_mut().zip(of_reader.expect("a reader does not panic")) {
-                of.ms.extend(more.ms);
-                of.bytes_max = of.bytes_max.max(more.bytes_max);
+                of.add(more);
             }
         }
         sum
@@ -108,12 +114,37 @@ impl Readers {
         self.pause.mul_f64(2.0 * (n as f64 * GOLDEN).fract())
     }
 
-    /// The bytes of one answer as it is sent.
+    /// The bytes of a page as it is sent, and of all that it names.
     ///
     /// # Panics
-    /// When it is no success.
-    pub async fn bytes(&self, path: &str) -> usize {
-        self.send(&mut connect(self.server).await, "GET", path, "").await
+    /// When something is no success.
+    pub async fn first_view(&self, path: &str) -> (usize, usize) {
+        let mut connection = connect(self.server).await;
+        let page = self.send(&mut connection, "GET", path, "").await;
+        let named = |text: &str, open: &'static str| -> Vec<String> {
+            let names = text.split(open).skip(1).filter_map(|rest| rest.split('"').next());
+            // The font's licence is only linked to.
+            names.filter(|name| !name.starts_with("licence")).map(str::to_owned).collect()
+        };
+        let (mut todo, mut further) = (named(&self.text(&mut connection, path).await, "\"/assets/"), BTreeMap::new());
+        while let Some(name) = todo.pop() {
+            let path = format!("/assets/{name}");
+            if further.contains_key(&path) {
+                continue;
+            }
+            if name.ends_with(".js") {
+                todo.extend(named(&self.text(&mut connection, &path).await, "from \"./"));
+            }
+            let bytes = self.send(&mut connection, "GET", &path, "").await;
+            further.insert(path, bytes);
+        }
+        (page, further.into_values().sum())
+    }
+
+    /// An answer as it is, not compressed.
+    async fn text(&self, connection: &mut SendRequest<Full<Bytes>>, path: &str) -> String {
+        let bytes = self.answer(connection, ("GET", path, ""), "identity").await;
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     /// The bytes of the answers as they were sent.
@@ -129,17 +160,26 @@ impl Readers {
     }
 
     async fn send(&self, connection: &mut SendRequest<Full<Bytes>>, method: &str, path: &str, body: &str) -> usize {
+        self.answer(connection, (method, path, body), "gzip").await.len()
+    }
+
+    async fn answer(
+        &self,
+        connection: &mut SendRequest<Full<Bytes>>,
+        (method, path, body): (&str, &str, &str),
+        encoding: &'static str,
+    ) -> Bytes {
         let mut request = Request::builder().method(method).uri(path).header(HOST, "bench");
         for (name, value) in &self.headers {
             request = request.header(*name, value);
         }
-        let request = request.header(ACCEPT_ENCODING, "gzip").body(Full::from(body.to_owned())).expect("a request");
+        let request = request.header(ACCEPT_ENCODING, encoding).body(Full::from(body.to_owned())).expect("a request");
         connection.ready().await.expect("the connection is kept");
         let answer = connection.send_request(request).await.unwrap_or_else(|error| panic!("{path}: {error}"));
         let status = answer.status();
         let body = answer.into_body().collect().await.unwrap_or_else(|error| panic!("{path}: {error}")).to_bytes();
         assert!(status.is_success(), "{path} {status}: {}", String::from_utf8_lossy(&body[..body.len().min(500)]));
-        body.len()
+        body
     }
 }
 

@@ -8,7 +8,7 @@ use runtime::clickhouse::{Error as StoreError, Store};
 use serde::{Deserialize, Serialize};
 
 /// The schema files, in order.
-const FILES: [(u16, &str, &str); 11] = [
+const FILES: [(u16, &str, &str); 12] = [
     (1, "001_cells.sql", include_str!("../schema/001_cells.sql")),
     (2, "002_books.sql", include_str!("../schema/002_books.sql")),
     (3, "003_figures.sql", include_str!("../schema/003_figures.sql")),
@@ -20,6 +20,7 @@ const FILES: [(u16, &str, &str); 11] = [
     (11, "011_letters.sql", include_str!("../schema/011_letters.sql")),
     (12, "012_starts.sql", include_str!("../schema/012_starts.sql")),
     (15, "015_rebuilds.sql", include_str!("../schema/015_rebuilds.sql")),
+    (16, "016_ids.sql", include_str!("../schema/016_ids.sql")),
 ];
 
 /// A schema file with a line that begins so is not for programs that do not have it; all others add only.

@@ -104,7 +104,7 @@ pub fn agency<'a>(site: &'a Site, id: &str) -> Result<&'a Agency, Problem> {
 }
 
 /// Turns an error of the store into what a reader is told; the error itself is logged.
-pub fn away(what: &'static str) -> impl Fn(runtime::clickhouse::Error) -> Problem {
+pub fn away<E: std::fmt::Display>(what: &'static str) -> impl Fn(E) -> Problem {
     move |error| {
         tracing::warn!(%error, what, "the store does not answer");
         Problem::unavailable(format!("{what} cannot be read at present; nothing that was sent is lost by this"))

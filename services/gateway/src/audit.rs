@@ -5,6 +5,7 @@
 
 pub mod compose;
 pub mod letters;
+pub mod lookups;
 pub mod read;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use views::ask;
 use views::audit::Table;
 use views::figures::audit::{Audit, ReceiptPage};
 
+use self::lookups::{Lookups, Wanted};
 use crate::answer::{Answer, CACHE, Parameters, Shared, away, parsed};
 use crate::problem::{Broken, Problem};
 use crate::rendered::{CSV, HTML, Rendered};
@@ -44,6 +46,8 @@ const ALARM_EVERY: Duration = Duration::from_secs(30);
 pub struct Auditor {
     /// Where records are.
     pub stores: Arc<Stores>,
+    /// Single events that are looked for.
+    pub lookups: Arc<Lookups>,
     /// The rules in force: the partition of an id, and what is kept.
     pub rules: Rules,
     /// Names of pages.
@@ -54,7 +58,7 @@ impl Auditor {
     /// By these rules.
     #[must_use]
     pub fn new(stores: Arc<Stores>, rules: Rules) -> Self {
-        Self { stores, rules, pages: Pages::embedded() }
+        Self { lookups: Lookups::new(Arc::clone(&stores)), stores, rules, pages: Pages::embedded() }
     }
 }
 
@@ -255,16 +259,15 @@ async fn receipt(site: &Site, asked: ReceiptAsked) -> Result<ReceiptPage, Proble
     let found = site.world.catalogue.service_by_id(&service);
     let unknown = || Broken::new("service", "is the id of a service in the catalogue, or of a sandbox");
     let service = found.ok_or_else(|| vec![unknown()])?;
-    let Auditor { stores, rules, pages } = &site.auditor;
+    let Auditor { lookups, rules, pages, .. } = &site.auditor;
     let (id, event_id) = match id {
         Id::Sent(event_id) => (EventId::new(service.number, event_id.as_bytes()), event_id),
         Id::Hash(id) => (id, String::new()),
     };
     let partition = partition_of(service.number, id, rules.spread(service.number), rules.partitions);
     let from_ms = runtime::clock::now_ms() - i64::from(days) * DAY_MS;
-    let _turn = site.kept.turn().await;
-    let rows = async { read::receipts(&stores.get().await?, service.number, id, partition, from_ms).await };
-    let rows = rows.await.map_err(away("the records"))?;
+    let wanted = Wanted { service: service.number, id, partition, from_ms };
+    let rows = lookups.find(wanted).await.map_err(away("the records"))?;
     let (context, service) = site.compose(|composer| (composer.context(), composer.service_ref(service)));
     let records = rows.iter().filter_map(|row| compose::receipt(pages, rules, row)).collect();
     Ok(ReceiptPage { context, service, event_id, id: format!("{:032x}", id.0), partition, days, records })

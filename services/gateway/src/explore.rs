@@ -17,7 +17,7 @@ use crate::answer::{self, Answer, CACHE, Form, Parameters, Shared, parsed};
 use crate::explorer::{CountedLive, Explorer};
 use crate::kept::{Kept, Terms};
 use crate::problem::Problem;
-use crate::rendered::Rendered;
+use crate::rendered::{Held, Rendered};
 use crate::site::Site;
 
 /// Which of the Explorer's own addresses.
@@ -46,6 +46,11 @@ impl What {
             Self::Search => "/explorer/search",
             Self::Treemap => "/explorer/treemap",
         }
+    }
+
+    /// Where its answers are held: the first page has live figures.
+    const fn held(self, site: &Site) -> &Held {
+        if matches!(self, Self::Home) { &site.held } else { &site.explored }
     }
 
     /// The one way to make an answer.
@@ -108,7 +113,8 @@ fn read(parameters: Parameters, form: Form) -> Result<(Asked, Form), Problem> {
 pub fn at(what: What, form: Form) -> MethodRouter<Arc<Site>> {
     get(move |State(site): Shared, asked: Parameters, uri: Uri, headers: HeaderMap| async move {
         let (asked, form) = read(asked, form)?;
-        let made = site.held.get_or_try(&format!("{}{uri}", form.place()), || what.render(&site, &asked, form))?;
+        let made =
+            what.held(&site).get_or_try(&format!("{}{uri}", form.place()), || what.render(&site, &asked, form))?;
         Ok::<_, Problem>(made.answer(&headers, CACHE))
     })
 }
@@ -145,8 +151,8 @@ pub fn body(body: Body, form: Form) -> MethodRouter<Arc<Site>> {
     get(
         move |State(site): Shared, Path(id): Path<String>, asked: Parameters, uri: Uri, headers: HeaderMap| async move {
             let (asked, form) = read(asked, form)?;
-            let made =
-                site.held.get_or_try(&format!("{}{uri}", form.place()), || body.render(&site, &id, &asked, form))?;
+            let held = if matches!(body, Body::Agency) { &site.explored } else { &site.held };
+            let made = held.get_or_try(&format!("{}{uri}", form.place()), || body.render(&site, &id, &asked, form))?;
             Ok::<_, Problem>(made.answer(&headers, CACHE))
         },
     )

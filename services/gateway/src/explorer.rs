@@ -161,13 +161,12 @@ impl<'a> Explorer<'a> {
     fn sums<'s>(&self, services: impl Iterator<Item = &'s Service>) -> StatedSums {
         let (mut sum, mut coverage, mut older) = (Summed::default(), Coverage::default(), 0);
         let newest = self.newest();
-        let windows = self.window.map_or_else(|| self.years.to_vec(), |window| vec![window]);
         for service in services {
             let year = self.year(service);
             older += u32::from(year.as_ref().is_some_and(|year| Some(year.window) < newest));
             sum.add(year.as_ref());
             for metric in ASKED {
-                coverage = coverage.and(Coverage::of(self.book, service.number, metric, &windows));
+                coverage = coverage.and(self.covered(service, metric));
             }
         }
         let some = |services: u32, n: u64| (services > 0).then_some(n);
@@ -219,10 +218,15 @@ impl<'a> Explorer<'a> {
 
     /// Coverage of one metric over these services.
     fn coverage<'s>(&self, services: impl Iterator<Item = &'s Service>, metric: MetricNumber) -> Coverage {
-        let windows = self.window.map_or_else(|| self.years.to_vec(), |window| vec![window]);
-        services.fold(Coverage::default(), |sum, service| {
-            sum.and(Coverage::of(self.book, service.number, metric, &windows))
-        })
+        services.fold(Coverage::default(), |sum, service| sum.and(self.covered(service, metric)))
+    }
+
+    /// Coverage of one service and metric, in the twelve months asked for or in all.
+    fn covered(&self, service: &Service, metric: MetricNumber) -> Coverage {
+        match self.window {
+            Some(window) => Coverage::of(self.book, service.number, metric, &[window]),
+            None => self.book.covered(service.number, metric),
+        }
     }
 }
 

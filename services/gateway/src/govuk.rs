@@ -8,11 +8,13 @@ pub mod keeper;
 pub mod read;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use domain::catalogue::{Catalogue, GOV_UK};
+use domain::pages::Page;
 use domain::source::ServiceNumber;
 use domain::time::{Day, HOUR_MS};
 use runtime::clickhouse::Error;
@@ -25,6 +27,7 @@ pub use keeper::Keeper;
 pub use read::distinct;
 
 use crate::answer::{Answer, CACHE, Parameters, Shared, away, parsed};
+use crate::kept::Terms;
 use crate::problem::{Broken, Problem};
 use crate::rendered::{CSV, HTML, Rendered};
 use crate::site::Site;
@@ -33,6 +36,8 @@ use read::Grain;
 
 /// Days of a page's history.
 const DAYS: i32 = 56;
+/// How long the history of a page is held, for the page and its twins: as long as what `/govuk` has of today.
+pub const HISTORY: Terms = Terms { fresh: Duration::from_secs(30), stale: Duration::from_secs(90), most: 500 };
 const PATH_RULE: &str =
     "is the path of a page known by name, such as /browse/driving; the views of others are counted together";
 
@@ -81,68 +86,68 @@ pub fn path_asked(asked: &mut ask::Asked<'_>) -> Option<String> {
 /// `/govuk/pages?path=`
 pub async fn history_page(State(site): Shared, asked: Parameters, headers: HeaderMap) -> Answer {
     let render = |history: &PageHistory| Rendered::new(HTML, views::govuk::history_page(history));
-    history(&site, asked, "/govuk/pages", &headers, render).await
+    history(&site, asked, &headers, render).await
 }
 
 /// `/api/v1/govuk/pages?path=`
 pub async fn history_api(State(site): Shared, asked: Parameters, headers: HeaderMap) -> Answer {
-    history(&site, asked, "/api/v1/govuk/pages", &headers, Rendered::json).await
+    history(&site, asked, &headers, Rendered::json).await
 }
 
 /// `/api/v1/govuk/pages.csv?path=`
 pub async fn history_csv(State(site): Shared, asked: Parameters, headers: HeaderMap) -> Answer {
     let render = |history: &PageHistory| Rendered::new(CSV, views::govuk::history_csv(history));
-    history(&site, asked, "/api/v1/govuk/pages.csv", &headers, render).await
+    history(&site, asked, &headers, render).await
 }
 
 async fn history(
     site: &Arc<Site>,
     asked: Parameters,
-    place: &str,
     headers: &HeaderMap,
-    render: impl FnOnce(&PageHistory) -> Rendered + Send + 'static,
+    render: impl FnOnce(&PageHistory) -> Rendered,
 ) -> Answer {
     let path = parsed(asked, path_asked)?.unwrap_or_default();
     let known = site.auditor.pages.number(&path).and_then(|number| site.auditor.pages.page(number));
     let page = known.ok_or_else(|| Problem::invalid(vec![Broken::new("path", PATH_RULE)]))?;
-    let (key, page, of) = (format!("{place}?path={}", page.path), page.clone(), Arc::clone(site));
-    let read = async move {
-        let site = &*of;
-        let store = site.govuk.stores().get().await?;
-        let number = site_of(&site.world.catalogue);
-        let context = site.context();
-        let today = context.today;
-        let days = i64::from(today.0 - DAYS)..i64::from(today.0 + 1);
-        let hours = today.start_ms() / 1_000..today.next().start_ms() / 1_000;
-        let (days, hours) = tokio::try_join!(
-            read::seen(&store, number, page.number, Grain::Day, days),
-            read::seen(&store, number, page.number, Grain::Hour, hours),
-        )?;
-        let day = |seen: &read::Seen| PageDay {
-            day: Day(seen.start as i32),
-            views: seen.views.max(0).cast_unsigned(),
-            visitors: seen.distinct(),
-        };
-        let hour = |from_ms: i64| {
-            let seen = hours.iter().find(|seen| i64::from(seen.start) * 1_000 == from_ms);
-            VisitorHour {
-                from_s: from_ms / 1_000,
-                visitors: seen.map(read::Seen::distinct),
-                views: seen.map(|seen| seen.views.max(0).cast_unsigned()),
-                usual: None,
-            }
-        };
-        let starts = (today.start_ms()..today.next().start_ms()).step_by(HOUR_MS as usize);
-        Ok::<_, Error>(render(&PageHistory {
-            path: page.path.clone(),
-            kind: kind_name(page.kind).to_owned(),
-            page: page.number,
-            published_entries: page.entries,
-            days: days.iter().map(day).collect(),
-            hours: starts.map(hour).collect(),
-            context,
-        }))
+    let (number, page, of) = (page.number, page.clone(), Arc::clone(site));
+    let read = async move { read_history(&of, &page).await.map(Arc::new) };
+    let made = site.histories.get_or(number, read).await.map_err(away("the history of a page"))?;
+    Ok(render(&made).answer(headers, CACHE))
+}
+
+async fn read_history(site: &Site, page: &Page) -> Result<PageHistory, Error> {
+    let store = site.govuk.stores().get().await?;
+    let number = site_of(&site.world.catalogue);
+    let context = site.context();
+    let today = context.today;
+    let days = i64::from(today.0 - DAYS)..i64::from(today.0 + 1);
+    let hours = today.start_ms() / 1_000..today.next().start_ms() / 1_000;
+    let (days, hours) = tokio::try_join!(
+        read::seen(&store, number, page.number, Grain::Day, days),
+        read::seen(&store, number, page.number, Grain::Hour, hours),
+    )?;
+    let day = |seen: &read::Seen| PageDay {
+        day: Day(seen.start as i32),
+        views: seen.views.max(0).cast_unsigned(),
+        visitors: seen.distinct(),
     };
-    let made = site.kept.get_or(key, read).await;
-    Ok(made.map_err(away("the history of a page"))?.answer(headers, CACHE))
+    let hour = |from_ms: i64| {
+        let seen = hours.iter().find(|seen| i64::from(seen.start) * 1_000 == from_ms);
+        VisitorHour {
+            from_s: from_ms / 1_000,
+            visitors: seen.map(read::Seen::distinct),
+            views: seen.map(|seen| seen.views.max(0).cast_unsigned()),
+            usual: None,
+        }
+    };
+    let starts = (today.start_ms()..today.next().start_ms()).step_by(HOUR_MS as usize);
+    Ok(PageHistory {
+        path: page.path.clone(),
+        kind: kind_name(page.kind).to_owned(),
+        page: page.number,
+        published_entries: page.entries,
+        days: days.iter().map(day).collect(),
+        hours: starts.map(hour).collect(),
+        context,
+    })
 }

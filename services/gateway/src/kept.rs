@@ -11,7 +11,7 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedMutexGuard, Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedMutexGuard, Semaphore};
 
 /// Reads at the same time; further ones wait.
 const AT_ONCE: usize = 4;
@@ -59,7 +59,7 @@ impl<V: Clone> Place<V> {
         turns: &Semaphore,
         make: impl Future<Output = Result<V, E>>,
     ) -> Result<V, E> {
-        let _turn = turn(turns).await;
+        let _turn = turns.acquire().await.expect("the semaphore is never closed");
         let value = make.await?;
         *self.value.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), value.clone()));
         Ok(value)
@@ -104,11 +104,6 @@ impl<K: Eq + Hash, V: Clone + Send + 'static> Kept<K, V> {
         place.make(making, &self.turns, make).await
     }
 
-    /// A turn for something that is not held.
-    pub async fn turn(&self) -> SemaphorePermit<'_> {
-        turn(&self.turns).await
-    }
-
     /// The place of a key; one of its own that nobody finds if there is no room.
     fn place(&self, key: K) -> Arc<Place<V>> {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
@@ -125,10 +120,6 @@ impl<K: Eq + Hash, V: Clone + Send + 'static> Kept<K, V> {
         }
         place
     }
-}
-
-async fn turn(turns: &Semaphore) -> SemaphorePermit<'_> {
-    turns.acquire().await.expect("the semaphore is never closed")
 }
 
 #[cfg(test)]

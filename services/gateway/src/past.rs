@@ -1,7 +1,7 @@
 //! The counts of one service over a span, on request: the only reads that strangers cause.
 //!
 //! Invariant: read through the views, and held for some seconds, so that a crowd on one page costs as much as one reader;
-//! only so many reads are under way at a time. What cannot be read is an error, never an empty series.
+//! only so many reads are under way at a time. How old a reading is, is told with it. What cannot be read is an error, never an empty series.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +17,10 @@ use views::span::Span;
 use crate::kept::{Kept, Terms};
 use crate::store::{BY_KEY_FIRST, Stores};
 
-/// How long what was read is held; a span is some tens of kilobytes.
-const TERMS: Terms = Terms { fresh: Duration::from_secs(10), stale: Duration::from_secs(15), most: 500 };
+/// How long what was read by minute or hour is held, and by day or longer: of a day, ten more seconds are little. Nobody
+/// waits for what was read within a minute. A span is some tens of kilobytes.
+const SHORT: Terms = Terms { fresh: Duration::from_secs(10), stale: Duration::from_secs(60), most: 500 };
+const LONG: Terms = Terms { fresh: Duration::from_secs(30), ..SHORT };
 
 /// One period and channel.
 #[derive(Debug, Clone, Row, Deserialize)]
@@ -68,14 +70,15 @@ type Key = (ServiceNumber, Length, i64, i64);
 /// Reads spans and holds them for a moment.
 pub struct Pasts {
     stores: Arc<Stores>,
-    kept: Kept<Key, Arc<Read>>,
+    short: Kept<Key, Arc<Read>>,
+    long: Kept<Key, Arc<Read>>,
 }
 
 impl Pasts {
     /// Nothing read yet.
     #[must_use]
     pub fn new(stores: Arc<Stores>) -> Self {
-        Self { stores, kept: Kept::new(TERMS) }
+        Self { stores, short: Kept::new(SHORT), long: Kept::new(LONG) }
     }
 
     /// The counts of a service over a span.
@@ -93,7 +96,8 @@ impl Pasts {
             )?;
             Ok::<_, Error>(Arc::new(Read { as_of_ms, rows, breakdown }))
         };
-        self.kept.get_or((service, span.period, span.from_ms, span.to_ms), read).await
+        let kept = if matches!(span.period, Length::Minute | Length::Hour) { &self.short } else { &self.long };
+        kept.get_or((service, span.period, span.from_ms, span.to_ms), read).await
     }
 }
 

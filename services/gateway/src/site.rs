@@ -9,6 +9,7 @@ use domain::catalogue::{Department, Service};
 use runtime::admin::Health;
 use views::ask::Broken;
 use views::explorer::Asked;
+use views::figures::govuk::PageHistory;
 use views::figures::{Context, DepartmentPage, Series, ServicePage};
 use views::span::Span;
 
@@ -28,8 +29,10 @@ use crate::stated::Stated;
 use crate::world::World;
 use crate::writing::Writing;
 
-/// How long answers that are read from the store are held, by address.
-pub const READ: Terms = Terms { fresh: Duration::from_secs(2), stale: Duration::from_secs(5), most: 64 };
+/// How long answers that are read from the store are held, by address: an audit is several reads.
+pub const READ: Terms = Terms { fresh: Duration::from_secs(5), stale: Duration::from_secs(30), most: 300 };
+/// How long an answer of stated figures alone is held.
+pub const STATED: Duration = Duration::from_secs(5);
 
 /// Everything that answers are made from.
 pub struct Site {
@@ -57,6 +60,8 @@ pub struct Site {
     pub limits: Limits,
     /// Answers that were just made.
     pub held: Held,
+    /// The same of stated figures, which change by imports only.
+    pub explored: Held,
     /// Style, font and scripts.
     pub assets: Held,
     /// Answers that were read from the store, by address.
@@ -65,6 +70,8 @@ pub struct Site {
     pub downloads: Downloads,
     /// The books of collectors and ledger.
     pub auditor: Auditor,
+    /// What was read of single pages of GOV.UK, by their numbers.
+    pub histories: Kept<u32, Arc<PageHistory>>,
     /// What was counted of the pages of GOV.UK.
     pub govuk: Arc<Keeper>,
 }

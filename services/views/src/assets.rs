@@ -84,19 +84,35 @@ impl File {
         }
     }
 
-    /// The body, with its references to other assets under their names here.
+    /// The body without comments, with its references to other assets under their names here.
     fn bytes(&self) -> Cow<'static, [u8]> {
         let quote = match self.extension {
             "js" => "./",
             "css" => "url(",
             _ => return Cow::Borrowed(self.body),
         };
-        let mut text = String::from_utf8_lossy(self.body).into_owned();
+        let mut text = without_comments(&String::from_utf8_lossy(self.body));
         for file in &FILES {
             text = text.replace(&format!("{quote}{}", file.plain_name()), &format!("{quote}{}", file.name()));
         }
         Cow::Owned(text.into_bytes())
     }
+}
+
+/// Scripts and styles without the lines that are comments and without indentation: a quarter of what is sent, and nobody's
+/// browser reads it.
+fn without_comments(text: &str) -> String {
+    let (mut out, mut inside) = (String::with_capacity(text.len()), false);
+    for line in text.lines().map(str::trim) {
+        let begins = !inside && line.starts_with("/*");
+        if inside || begins {
+            inside = !line.ends_with("*/");
+        } else if !line.is_empty() && !line.starts_with("//") {
+            out.push_str(line);
+            out.push('\n');
+        }
+    }
+    out
 }
 
 /// The asset under a name such as `look-8a3f….css`, the last part of [`href`]'s address.
@@ -129,6 +145,17 @@ mod tests {
             assert!(super::asset(&file.plain_name()).is_none(), "no name without a hash");
         }
         assert!(asset("../Cargo.toml").is_none());
+    }
+
+    #[test]
+    fn comments_are_left_out_and_nothing_else() {
+        let text = "/* a\n b */\nx {\n  /** c */\n  y: 'd // e'; /* f */\n\n  // g\n}\n";
+        assert_eq!(without_comments(text), "x {\ny: 'd // e'; /* f */\n}\n");
+        for file in FILES.iter().filter(|file| file.extension == JS) {
+            let text = String::from_utf8_lossy(file.body);
+            // A text over several lines would lose its indentation.
+            assert!(text.lines().all(|line| line.matches('`').count() % 2 == 0), "{}", file.plain_name());
+        }
     }
 
     #[test]

@@ -18,6 +18,8 @@ use crate::raw::{NO_DURATION, NO_VALUE};
 
 /// A query names at most so many ids.
 const IDS_MAX: usize = 20_000;
+/// Of more ids than these one seems to be everywhere: the filter would cost and leave nothing out.
+const FILTERED_MAX: usize = 64;
 
 /// A row of raw, as far as it is counted.
 #[derive(Debug, Row, Serialize, Deserialize)]
@@ -81,7 +83,10 @@ pub(super) async fn found(
         let list = ids.iter().map(|id| format!("'{}'", uuid(*id))).collect::<Vec<_>>().join(",");
         for condition in &conditions {
             let sql = format!("{SELECT} WHERE {condition} AND {at_home} AND id IN ({list})");
-            let query = store.query(&sql).with_setting("max_query_size", "4194304");
+            let mut query = store.query(&sql).with_setting("max_query_size", "4194304");
+            if ids.len() > FILTERED_MAX {
+                query = query.with_setting("ignore_data_skipping_indices", "by_id");
+            }
             for row in store.rows::<Stored>("looking up events", query).await? {
                 if let Some(known) = row.into_known() {
                     found.add(known);

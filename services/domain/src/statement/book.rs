@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::yearly::{ASKED, Coverage, Yearly};
 use super::{Length, MetricNumber, Value, Window};
 use crate::source::ServiceNumber;
 use crate::time::Day;
@@ -112,6 +113,10 @@ pub struct Book {
     sources: Vec<Arc<Source>>,
     latest: HashMap<(MetricNumber, Length), Window>,
     years: Vec<Window>,
+    /// The latest year of each service that has one: pages with all services ask for nothing as often.
+    yearlies: HashMap<ServiceNumber, Yearly>,
+    /// Over all years, of what is asked for.
+    covered: HashMap<(ServiceNumber, MetricNumber), Coverage>,
     statements: usize,
 }
 
@@ -149,7 +154,11 @@ impl Book {
         }
         book.sources = sources.into_values().collect();
         book.years = super::yearly::years(&book);
-        book
+        let years = |service: &ServiceNumber| Some((*service, Yearly::of_latest(&book, *service)?));
+        let yearlies = book.services.iter().filter_map(years).collect();
+        let places = book.services.iter().flat_map(|service| ASKED.map(|metric| (*service, metric)));
+        let covered = places.map(|place| (place, Coverage::of(&book, place.0, place.1, &book.years))).collect();
+        Self { yearlies, covered, ..book }
     }
 
     /// Whether nothing was ever stated.
@@ -180,6 +189,19 @@ impl Book {
     #[must_use]
     pub fn years(&self) -> &[Window] {
         &self.years
+    }
+
+    /// The latest twelve months of a service for which it has stated a volume.
+    #[must_use]
+    pub fn yearly(&self, service: ServiceNumber) -> Option<Yearly> {
+        self.yearlies.get(&service).copied()
+    }
+
+    /// How much of what is asked for each year a service has given over all years.
+    #[must_use]
+    pub fn covered(&self, service: ServiceNumber, metric: MetricNumber) -> Coverage {
+        let known = self.covered.get(&(service, metric)).copied();
+        known.unwrap_or_else(|| Coverage::of(self, service, metric, &self.years))
     }
 
     /// The latest window of this length for which any service has provided this metric: who has nothing newer than this is

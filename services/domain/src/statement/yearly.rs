@@ -26,9 +26,13 @@ pub struct Yearly {
 }
 
 impl Yearly {
-    /// The latest one.
+    /// The latest one, as the book has it from its making on.
     #[must_use]
     pub fn latest(book: &Book, service: ServiceNumber) -> Option<Self> {
+        book.yearly(service)
+    }
+
+    pub(super) fn of_latest(book: &Book, service: ServiceNumber) -> Option<Self> {
         Self::at(book, service, book.latest(service, MetricNumber::VOLUME, Length::Year)?.window())
     }
 
@@ -265,6 +269,9 @@ mod tests {
         let windows = years(&book);
         assert_eq!(windows, [year(2013), year(2016)], "windows that anybody has");
         assert_eq!(Coverage::of(&book, A, V, &windows), Coverage { provided: 1, expected: 2 });
+        for (service, metric) in [(A, V), (A, D), (B, V), (ServiceNumber(3), V)] {
+            assert_eq!(book.covered(service, metric), Coverage::of(&book, service, metric, &windows), "known already");
+        }
         let all = [2013, 2014, 2015, 2016].map(year);
         assert_eq!(Coverage::of(&book, A, V, &all), Coverage { provided: 1, expected: 3 });
     }

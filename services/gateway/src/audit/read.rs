@@ -284,21 +284,14 @@ const RAW: &str = "toUInt8(log) AS log, epoch, p, offset, toUnixTimestamp64Milli
                    occurred_at_ms, outcome, service, kind, stage, channel, step, reason, page, content, boot, \
                    toUInt64(bitShiftRight(toUInt128(id), 64)) AS high, toUInt64(bitAnd(toUInt128(id), 18446744073709551615)) AS low";
 
-/// Every record with an id, oldest first. Copies of an id are all in one partition, so the others are not looked at.
+/// Every record of some ids, oldest first, so many of each; `condition` is of the columns of `{figures}.receipts`.
 ///
 /// # Errors
 /// ClickHouse.
-pub async fn receipts(
-    store: &Store,
-    service: ServiceNumber,
-    id: EventId,
-    partition: u16,
-    from_ms: i64,
-) -> Result<Vec<RawRow>, Error> {
+pub async fn receipts(store: &Store, condition: &str, most: usize) -> Result<Vec<RawRow>, Error> {
     let sql = format!(
-        "SELECT {RAW} FROM {{figures}}.receipts WHERE p = ? AND service = ? AND id = toUUID(?) AND appended_at >= \
-         fromUnixTimestamp64Milli(toInt64(?), 'UTC') ORDER BY appended_at, log, offset LIMIT 100"
+        "SELECT {RAW} FROM {{figures}}.receipts WHERE {condition} ORDER BY appended_at, log, offset LIMIT {most} BY \
+         service, id"
     );
-    let query = store.query(&sql).bind(partition).bind(service.0).bind(id.uuid()).bind(from_ms);
-    store.rows("looking for an event", query).await
+    store.rows("looking for events", store.query(&sql)).await
 }
