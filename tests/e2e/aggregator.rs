@@ -11,7 +11,7 @@ use tests::log::{EPOCH, Log};
 use tests::shared::Shared;
 use tests::stack::Stack;
 use tests::truth::Truth;
-use tests::until::{PATIENCE, until};
+use tests::until::{PATIENCE, until, until_so};
 use tests::viewer::Viewer;
 
 use crate::suite::Test;
@@ -22,6 +22,7 @@ pub(crate) fn tests() -> Vec<Test> {
         Test::new("aggregator::two_of_them_and_a_rebalance_count_exactly", two_of_them_and_a_rebalance_count_exactly),
         Test::new("aggregator::every_record_has_its_outcome_and_its_figures", every_record_has_its_outcome),
         Test::new("aggregator::a_zombie_that_wakes_up_changes_nothing", a_zombie_changes_nothing),
+        Test::new("aggregator::whose_place_was_taken_goes_on_by_itself", whose_place_was_taken),
         Test::new("aggregator::records_that_the_log_has_lost_are_expired", lost_records_are_expired),
         Test::new("aggregator::ids_that_cannot_be_written_hold_it_back_and_are_not_lost", unwritten_ids_are_not_lost),
         Test::new("aggregator::the_check_itself_sees_a_wrong_cell", the_check_itself_sees_a_wrong_cell),
@@ -226,6 +227,35 @@ fn a_zombie_changes_nothing(shared: &Shared) {
     });
     write(&mut truth, 5_000);
     check::exact(&truth, &stack.sql(), PATIENCE);
+}
+
+/// A second process by the same name has the first one shut out of the group, which its client never comes back from.
+fn whose_place_was_taken(shared: &Shared) {
+    let mut stack = Stack::new(shared, "names");
+    stack.set("AGGREGATOR_GROUP__INSTANCE_ID", "one-name");
+    stack.provision();
+    let (log, mut truth) = (stack.log(), Truth::default());
+    let mut mix = Mix::new(8, "names");
+    let mut write = |truth: &mut Truth, count: usize| {
+        let events = mix.with_repeats(count, 8);
+        log.write(&events);
+        log.flush();
+        truth.take(&events);
+    };
+    let start = |name: &str| stack.start("aggregator", name, &[]).expect("it starts");
+    let mut first = start("first");
+    first.wait_ready(PATIENCE).expect("ready");
+    write(&mut truth, 3_000);
+    check::exact(&truth, &stack.sql(), PATIENCE);
+    let mut second = start("second");
+    let anew =
+        || std::fs::read_to_string(stack.dir().join("first.log")).unwrap_or_default().contains("counting begins anew");
+    until_so("the first one is shut out", PATIENCE, anew);
+    write(&mut truth, 2_000);
+    second.kill9();
+    write(&mut truth, 2_000);
+    check::exact(&truth, &stack.sql(), PATIENCE);
+    assert_eq!(first.stop(), "code 0");
 }
 
 fn lost_records_are_expired(shared: &Shared) {

@@ -75,7 +75,7 @@ pub async fn run(mut config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     tokio::spawn(alarm.watch(config.counting.check_ms, shutdown.clone()));
     keep_books(&config, &store, &metrics, &shutdown);
     let parts = Parts { config, epoch, rules, store, seed, health, alerts, metrics };
-    // Once for each generation of the cells.
+    // Once for each generation of the cells, and once more after a client that has ended.
     let mut is_again = false;
     while let Some(generation) =
         generation::settle(&parts.store, &parts.config.group.instance_id, &parts.health, &shutdown).await
@@ -87,6 +87,9 @@ pub async fn run(mut config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+/// Who was shut out of the group waits so long.
+const ANEW_AFTER: Duration = Duration::from_secs(1);
 
 /// What counting is made of, whatever the generation of the cells.
 struct Parts {
@@ -172,9 +175,24 @@ impl Parts {
         // What the writer still holds is counted again after the next start.
         writer.abort();
         let _ = writer.await;
-        counted.context("the counting loop ended early")??;
-        late.context("the late logs ended early")?.context("late logs")?;
-        sealed.context("sealing ended early")
+        let counted = counted.context("the counting loop ended early")?.map_err(anyhow::Error::from);
+        let late = late.context("the late logs ended early")?;
+        sealed.context("sealing ended early")?;
+        for ended in [counted, late] {
+            match ended {
+                Err(error) if matches!(error.downcast_ref(), Some(pipeline::Stopped::Client(_))) => {
+                    let instance = &config.group.instance_id;
+                    tracing::error!(
+                        instance,
+                        error = format!("{error:#}"),
+                        "counting begins anew: does another process go by this name?"
+                    );
+                    tokio::time::sleep(ANEW_AFTER).await;
+                }
+                ended => ended?,
+            }
+        }
+        Ok(())
     }
 }
 

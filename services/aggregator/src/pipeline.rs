@@ -18,6 +18,7 @@ use domain::cell::CellKey;
 use domain::source::{Log, Source};
 use proto::decode_record_known;
 use rdkafka::consumer::{CommitMode, Consumer as _};
+use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message as _, Timestamp};
 use runtime::admin::Health;
 use runtime::alerts::Alerts;
@@ -39,10 +40,25 @@ use crate::writer::{Done, Flush, Stall};
 use repairing::Repairs;
 use spilling::Spilling;
 
-/// A source that cannot go on needs a person: the process ends with this.
+/// Why counting cannot go on.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Stopped(pub String);
+pub enum Stopped {
+    /// A source needs a person: the process ends with this.
+    #[error("{0}")]
+    Person(String),
+    /// The client has given up for good, as when its place in the group was taken: counting begins anew with another one.
+    #[error("the consumer has ended: {0}")]
+    Client(KafkaError),
+}
+
+/// A fetch that failed is tried again, unless the client never will.
+pub(crate) fn failed(error: KafkaError) -> Result<(), Stopped> {
+    if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
+        return Err(Stopped::Client(error));
+    }
+    tracing::warn!(%error, "fetching");
+    Ok(())
+}
 
 /// Everything the loop is wired to.
 pub struct Wiring {
@@ -118,7 +134,7 @@ struct Loop {
 /// Counts until told to stop, then brings everything counted into the store.
 ///
 /// # Errors
-/// A source that needs a person: rules that are not known, a log that is shorter than its ledger.
+/// See [`Stopped`].
 pub fn run(wiring: Wiring, shutdown: &Shutdown) -> Result<(), Stopped> {
     let tick = Duration::from_millis(wiring.config.counting.tick_ms);
     let flush = Duration::from_millis(wiring.config.counting.flush_ms);
@@ -232,7 +248,7 @@ impl Loop {
                 Answer::Recounted { source, assignment, cells, stored } => {
                     self.take_recounted((source, assignment), cells, stored);
                 }
-                Answer::Stop(reason) => return Err(Stopped(reason)),
+                Answer::Stop(reason) => return Err(Stopped::Person(reason)),
             }
         }
         Ok(())
@@ -254,7 +270,7 @@ impl Loop {
             let (partition, next) = match self.wiring.consumer.poll(wait) {
                 None => break,
                 Some(Err(error)) => {
-                    tracing::warn!(%error, "fetching");
+                    failed(error)?;
                     break;
                 }
                 Some(Ok(message)) => {
@@ -283,7 +299,7 @@ impl Loop {
                 tracing::warn!(%source, why, "the partition is taken up anew");
                 self.take_up(partition);
             }
-            Next::Stop(reason) => return Err(Stopped(reason)),
+            Next::Stop(reason) => return Err(Stopped::Person(reason)),
         }
         Ok(())
     }
@@ -346,7 +362,7 @@ impl Loop {
 /// A message as a record.
 pub(crate) fn fetched(message: &BorrowedMessage<'_>) -> Result<Fetched, Stopped> {
     let Timestamp::LogAppendTime(appended_at_ms) = message.timestamp() else {
-        return Err(Stopped("the topic does not carry append times (message.timestamp.type)".into()));
+        return Err(Stopped::Person("the topic does not carry append times (message.timestamp.type)".into()));
     };
     let payload = message.payload().unwrap_or_default();
     let decoded = decode_record_known(payload);

@@ -14,7 +14,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use crate::config::Config;
 use crate::consumer::{self, Change, Consumer};
 use crate::owned::Fetched;
-use crate::pipeline::{Stopped, fetched};
+use crate::pipeline::{Stopped, failed, fetched};
 
 /// Records of a partition that may wait here; beyond it fetching pauses.
 const WAITING_MAX: usize = 20_000;
@@ -86,7 +86,7 @@ impl Poller {
             match self.consumer.poll(Duration::ZERO) {
                 None => break,
                 Some(Err(error)) => {
-                    tracing::warn!(%error, "fetching");
+                    failed(error)?;
                     break;
                 }
                 Some(Ok(message)) => {

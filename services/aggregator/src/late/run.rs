@@ -64,7 +64,7 @@ struct Turn {
 /// Counts one late log until told to stop.
 ///
 /// # Errors
-/// What needs a person: rules that are not known, a log that is shorter than its ledger.
+/// What needs a person: rules that are not known, a log that is shorter than its ledger; or a client that has ended.
 pub async fn run(log: Log, wiring: Wiring, mut shutdown: Shutdown) -> anyhow::Result<()> {
     let Wiring { config, epoch, generation, store, metrics, alerts } = wiring;
     let bounds = |log: Log| anyhow::Ok(Arc::new(Bounds::new(&config.kafka, config.topics.of(log))?));

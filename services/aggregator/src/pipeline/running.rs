@@ -19,7 +19,7 @@ impl Loop {
         self.wiring.consumer.context().saw_log_end(source.partition, high);
         let (next, applied) = (owned.counter.next(), owned.counter.ledger().applied_end);
         if high < applied {
-            return Err(Stopped(format!(
+            return Err(Stopped::Person(format!(
                 "{source}: the log ends at {high} but the ledger has applied {applied} records. The topic was re-created or \
                  cut: give it a new epoch in the rules, or restore it"
             )));
