@@ -48,7 +48,7 @@ fn platform(shared: &Shared, name: &str) -> (Stack, Vec<Service>) {
         let explorer = get::json(gateway.http(), "/api/v1/explorer")?;
         let audit = get::json(gateway.http(), "/api/v1/audit")?;
         let books = get::json(gateway.http(), "/api/v1/books")?;
-        let is_there = explorer["sums"]["volume"].is_u64() && audit["total"]["accepted"] == 2_000 && books.is_object();
+        let is_there = explorer["sums"]["volume"].is_u64() && audit["total"]["counted"] == 2_000 && books.is_object();
         is_there.then_some(()).ok_or_else(|| format!("{} {}", explorer["sums"], audit["total"]))
     });
     (stack, vec![gateway, aggregator, collector])
@@ -130,7 +130,7 @@ fn values(parameter: &Json) -> (Vec<String>, Vec<String>) {
     }
     let good = parameter["example"].as_str().map(str::to_owned).into_iter().collect();
     let is_slug = schema["pattern"].is_string();
-    (good, if is_slug { vec!["A%20b".into(), "x".repeat(101)] } else { Vec::new() })
+    (good, if is_slug { vec!["A%20b".into(), "x".repeat(251)] } else { Vec::new() })
 }
 
 /// Checks an answer against what is described for its status and media type.
