@@ -98,9 +98,6 @@ function midpoint(a, b) {
   return (a + b) / 2;
 }
 
-/** @type {WeakMap<Element, {fromS: number, parts: Part[]}>} what was drawn last into a minute chart */
-export const drawn = new WeakMap();
-
 const MINUTES_TOP = 22;
 const MINUTES_ZERO = 276;
 

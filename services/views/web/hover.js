@@ -7,8 +7,9 @@
  * and parts of the page that are replaced need no new listeners.
  * @module
  */
-import { drawn, sum } from "./chart.js";
+import { sum } from "./chart.js";
 import { exact, hm } from "./format.js";
+import { drawn } from "./paint.js";
 
 /** @param {EventTarget | null} target */
 function chartOf(target) {

@@ -7,12 +7,15 @@
  * value that was not sent.
  * @module
  */
-import { bar, dayColumns, drawn, minuteColumns, sparkInside } from "./chart.js";
+import { bar, dayColumns, minuteColumns, sparkInside } from "./chart.js";
 import { day, dayAfter, dayStart, exact, hm, percent, perSecond, satisfaction } from "./format.js";
 
 /** @typedef {import("./format.js").Count} Count */
 /** @typedef {import("./live.js").Live} Live */
 /** @typedef {{minute: string, last: string, today: string, minuteS: number}} Periods */
+
+/** @type {WeakMap<Element, {fromS: number, parts: import("./chart.js").Part[]}>} what was drawn last into a minute chart */
+export const drawn = new WeakMap();
 
 /** Minutes of the last hour and the open one. */
 const MINUTES = 61;
