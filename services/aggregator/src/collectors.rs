@@ -137,7 +137,7 @@ async fn follow(consumer: &StreamConsumer, config: &Config, store: &Store, metri
             match seen(store).await {
                 Ok(now) if now.lacks(&last) => return,
                 Ok(now) => last = now,
-                Err(error) => tracing::debug!(%error, "looking for books in the store"),
+                Err(error) => tracing::warn!(%error, "looking for books in the store"),
             }
         }
     }
@@ -164,7 +164,7 @@ async fn seen(store: &Store) -> Result<Seen, StoreError> {
     let from_hour = Period::Hour.index_at(now_ms()) - LOOKED_AT_HOURS;
     let from_s = Period::Hour.start_ms(from_hour) / 1_000;
     let sql = format!(
-        "SELECT count(), sum(accepted + given_up), (SELECT count() FROM {{cells}}.unmerged_boots FINAL) FROM \
+        "SELECT count(), sum(accepted + given_up), ifNull((SELECT count() FROM {{cells}}.unmerged_boots FINAL), 0) FROM \
          {{cells}}.unmerged_accepted_hour FINAL WHERE t >= fromUnixTimestamp({from_s}) AND toDate(t) >= \
          toDate(fromUnixTimestamp({from_s}))"
     );

@@ -128,7 +128,7 @@ impl Follower {
         match looked {
             Ok((imports, notes)) => !self.stored.is_subset(&imports) || notes < self.notes_written.len() as u64,
             Err(error) => {
-                tracing::debug!(%error, "looking for what was stated");
+                tracing::warn!(%error, "looking for what was stated");
                 false
             }
         }

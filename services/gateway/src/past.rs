@@ -1,7 +1,8 @@
 //! The counts of one service over a span, on request: the only reads that strangers cause.
 //!
 //! Invariant: read through the views, and held for some seconds, so that a crowd on one page costs as much as one reader;
-//! only so many reads are under way at a time. How old a reading is, is told with it. What cannot be read is an error, never an empty series.
+//! only so many reads are under way at a time. How old a reading is, is told with it. What cannot be read is an error, never
+//! an empty series.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -30,7 +30,7 @@ use crate::world::World;
 use crate::writing::Writing;
 
 /// How long answers that are read from the store are held, by address: an audit is several reads.
-pub const READ: Terms = Terms { fresh: Duration::from_secs(5), stale: Duration::from_secs(30), most: 300 };
+pub const READ: Terms = Terms { fresh: Duration::from_secs(3), stale: Duration::from_secs(10), most: 300 };
 /// How long an answer of stated figures alone is held.
 pub const STATED: Duration = Duration::from_secs(5);
 
