@@ -179,20 +179,22 @@ impl Parts {
         let late = late.context("the late logs ended early")?;
         sealed.context("sealing ended early")?;
         for ended in [counted, late] {
-            match ended {
-                Err(error) if matches!(error.downcast_ref(), Some(pipeline::Stopped::Client(_))) => {
-                    let instance = &config.group.instance_id;
-                    tracing::error!(
-                        instance,
-                        error = format!("{error:#}"),
-                        "counting begins anew: does another process go by this name?"
-                    );
-                    tokio::time::sleep(ANEW_AFTER).await;
-                }
-                ended => ended?,
-            }
+            again(ended, &config.group.instance_id).await?;
         }
         Ok(())
+    }
+}
+
+/// What has ended only because its client has given up for good is begun anew, a moment later.
+async fn again(ended: anyhow::Result<()>, instance: &str) -> anyhow::Result<()> {
+    match ended {
+        Err(error) if matches!(error.downcast_ref(), Some(pipeline::Stopped::Client(_))) => {
+            let error = format!("{error:#}");
+            tracing::error!(instance, error, "counting begins anew: does another process go by this name?");
+            tokio::time::sleep(ANEW_AFTER).await;
+            Ok(())
+        }
+        ended => ended,
     }
 }
 
