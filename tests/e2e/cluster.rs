@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use dev::Service;
+use domain::time::{Day, Period};
+use runtime::clock::now_ms;
 use tests::check;
 use tests::events::Mix;
 use tests::expect;
@@ -15,6 +17,7 @@ use tests::truth::Truth;
 use tests::until::{PATIENCE, until, until_so};
 use tests::viewer::Viewer;
 
+use crate::late;
 use crate::suite::Test;
 
 /// Longer than a session of the aggregators' group.
@@ -46,7 +49,9 @@ impl Traffic {
 
 fn everything_goes_and_comes_back(shared: &Shared) {
     let mut servers = shared.cluster("cluster");
-    let stack = Stack::on_cluster(&mut servers, shared, "cluster");
+    let mut stack = Stack::on_cluster(&mut servers, shared, "cluster");
+    stack.set("AGGREGATOR_LATE__SKEW_MS", &100);
+    stack.set("AGGREGATOR_COUNTING__SEAL_MS", &1_000);
     stack.provision();
     let first = stack.instance("collector", 1, None);
     let mut collectors = [stack.instance("collector", 2, Some(first.grpc())), first];
@@ -110,9 +115,30 @@ fn everything_goes_and_comes_back(shared: &Shared) {
     settled(&traffic.truth, &stack, "a collector and a gateway died");
     gateways[0] = stack.instance("gateway", 2, Some(address));
     all_shown(&traffic.truth, &one_at_each(address));
+    old_days_are_sealed(&stack, &mut traffic);
     for service in [&mut collectors[1]].into_iter().chain(&mut aggregators).chain(&mut gateways) {
         assert_eq!(service.stop(), "code 0", "{}", service.name());
     }
+}
+
+/// Days that the live path can touch no more, spread over both shards by their sources, are folded and equal their cells.
+fn old_days_are_sealed(stack: &Stack, traffic: &mut Traffic) {
+    let old = late::old_events(&mut traffic.mix, 400);
+    late::backfill(&traffic.senders, &old);
+    traffic.truth.take(&old);
+    let today = i64::from(Day::at(now_ms()).0);
+    let figures = traffic.truth.figures(Period::Day);
+    let of_old = figures.counts.iter().filter(|(key, _)| key.0 < today - 10);
+    let want: i64 = of_old.map(|(_, counts)| counts.stages[1]).sum();
+    assert!(want > 0);
+    let sums = ["{cells}.sealed_day FINAL", "{figures}.day_total", "{figures}.day"];
+    until("old days are sealed", PATIENCE, || {
+        let sum = |table: &str| {
+            stack.sql().number(&format!("SELECT sum(completed) FROM {table} WHERE d < toDate({today}) - 10"))
+        };
+        let found = sums.map(sum);
+        if found == [want; 3] { Ok(()) } else { Err(format!("{found:?} of {want} in {sums:?}")) }
+    });
 }
 
 /// A viewer at each of the two gateways: the kernel deals connections out.

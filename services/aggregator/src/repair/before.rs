@@ -34,8 +34,29 @@ pub async fn resume(
     suspect: Option<u64>,
     seed: &Seed,
 ) -> Result<Resume, store::Error> {
-    let place = beginning(store, source, book, bounds, suspect).await?;
-    store::resume(store, source, book, place, seed).await
+    loop {
+        let (ledger, start) = beginning(store, source, book, bounds, suspect).await?;
+        let appended_at_ms = ledger.appended_at_ms;
+        let resume = store::resume(store, source, book, (ledger, start), seed).await?;
+        // Ids that raw lost while they were read would let duplicates through: it must still be whole afterwards.
+        let before_ms = match start < resume.ledger.applied_end {
+            true => store::appended_before(store, source, start).await?,
+            false => appended_at_ms,
+        };
+        let window = window_start(store, source, book, before_ms).await?;
+        let known = lost(store, source).await?;
+        let gaps = missing(store, source, window.min(suspect.unwrap_or(u64::MAX))..start, &known).await?;
+        if first_to_read(&gaps, bounds, start).is_none() {
+            return Ok(resume);
+        }
+        tracing::warn!(%source, "raw has lost records while its ids were read; they are read again");
+    }
+}
+
+/// The first record that raw lacks and the log has. What the log lost at its end is for a person.
+fn first_to_read(gaps: &[Range<u64>], (low, high): (u64, u64), start: u64) -> Option<u64> {
+    let first = gaps.iter().find(|gap| gap.end > low).map(|gap| gap.start.max(low));
+    first.filter(|first| *first < high.min(start))
 }
 
 /// The books, and where counting must go on: at their end, or at the first record before it that raw lacks and that a
@@ -80,9 +101,7 @@ pub async fn beginning(
             }
         }
         known.sort_unstable_by_key(|range| range.start);
-        let again = gaps.iter().find(|gap| gap.end > low).map(|gap| gap.start.max(low));
-        // What the log lost at its end is for a person: the loop stops there.
-        let Some(again) = again.filter(|again| *again < high.min(start)) else { break };
+        let Some(again) = first_to_read(&gaps, (low, high), start) else { break };
         start = again;
         before_ms = store::appended_before(store, source, start).await?;
     }
