@@ -22,6 +22,9 @@ use domain::time::Period;
 
 use crate::counter::Ledger;
 
+/// A check is followed by so many times as long as it took without one.
+pub(crate) const REST: u32 = 10;
+
 /// Which tables hold a cell: one kind has a table for each length of period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {

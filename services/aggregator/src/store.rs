@@ -207,12 +207,15 @@ pub async fn resume(
     }
     let resident = Resident::at(ledger.appended_at_ms);
     let cells = resident_cells(store, source, resident).await?;
-    let before_ms =
-        if start < ledger.applied_end { appended_before(store, source, start).await? } else { ledger.appended_at_ms };
-    let from_ms = before_ms - book.longest_window_ms();
+    let from_ms = before_ms(store, source, &ledger, start).await? - book.longest_window_ms();
     let older = seed.older(store, source, rules, from_ms).await?;
     let ids = seed.read(store, source, start, from_ms, older).await?;
     Ok(Resume { ledger, start, ids, cells, resident })
+}
+
+/// When the record before the first one to be counted was appended, unix milliseconds.
+pub(crate) async fn before_ms(store: &Store, source: Source, ledger: &Ledger, start: u64) -> Result<i64, StoreError> {
+    if start < ledger.applied_end { appended_before(store, source, start).await } else { Ok(ledger.appended_at_ms) }
 }
 
 /// When the last record before an offset was appended, unix milliseconds; 0 if there is none.

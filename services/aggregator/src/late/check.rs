@@ -17,12 +17,10 @@ use crate::live::packs;
 use crate::raw::Raw;
 use crate::repair::facts::{self, Scope};
 use crate::repair::tell::Tell;
-use crate::repair::{Finding, Place, again, at_once, judge, surplus};
+use crate::repair::{Finding, Place, REST, again, at_once, judge, surplus};
 use crate::store;
 use crate::writer::{self, Flush};
 
-/// A check that took so long is followed by ten times as long without one.
-const REST: u32 = 10;
 /// Of so many records of raw it is made sure before a decision that none is missing; of more, of the newest.
 const LOOKED_AT_MAX: u64 = 1_000_000;
 /// So many cells are stored at once: each insert waits for the disk.

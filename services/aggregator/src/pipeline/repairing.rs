@@ -18,10 +18,7 @@ use crate::live::{Progress, packs};
 use crate::reader;
 use crate::repair::facts::Scope;
 use crate::repair::tell::Tell;
-use crate::repair::{Facts, Finding, judge, surplus};
-
-/// A check that took so long is followed by ten times as long without one.
-const REST: u32 = 10;
+use crate::repair::{Facts, Finding, REST, judge, surplus};
 
 /// The rhythm of the checks, and what waits to be stored.
 pub(super) struct Repairs {

@@ -36,16 +36,11 @@ pub async fn resume(
 ) -> Result<Resume, store::Error> {
     loop {
         let (ledger, start) = beginning(store, source, book, bounds, suspect).await?;
-        let appended_at_ms = ledger.appended_at_ms;
         let resume = store::resume(store, source, book, (ledger, start), seed).await?;
         // Ids that raw lost while they were read would let duplicates through: it must still be whole afterwards.
-        let before_ms = match start < resume.ledger.applied_end {
-            true => store::appended_before(store, source, start).await?,
-            false => appended_at_ms,
-        };
-        let window = window_start(store, source, book, before_ms).await?;
+        let before_ms = store::before_ms(store, source, &resume.ledger, start).await?;
         let known = lost(store, source).await?;
-        let gaps = missing(store, source, window.min(suspect.unwrap_or(u64::MAX))..start, &known).await?;
+        let gaps = gaps(store, source, book, (before_ms, start), suspect, &known).await?;
         if first_to_read(&gaps, bounds, start).is_none() {
             return Ok(resume);
         }
@@ -88,11 +83,7 @@ pub async fn beginning(
     let (mut start, mut before_ms) = (ledger.applied_end, ledger.appended_at_ms);
     // A record that is read again looks back on a window of its own, and that may have gaps which the end does not see.
     loop {
-        let window = match source.log {
-            Log::Events => window_start(store, source, book, before_ms).await?,
-            Log::Backfill | Log::Corrections => 0,
-        };
-        let gaps = missing(store, source, window.min(suspect.unwrap_or(u64::MAX))..start, &known).await?;
+        let gaps = gaps(store, source, book, (before_ms, start), suspect, &known).await?;
         for gap in &gaps {
             let gone = gap.start..gap.end.min(low);
             if !gone.is_empty() {
@@ -113,6 +104,23 @@ pub async fn beginning(
         tracing::warn!(%source, start, records, "raw has gaps: these records are read again from the log");
     }
     Ok((ledger, start))
+}
+
+/// What raw lacks before `start` that a decision from there on may rest on, when the record before it was appended at
+/// `before_ms`.
+async fn gaps(
+    store: &Store,
+    source: Source,
+    book: &Book,
+    (before_ms, start): (i64, u64),
+    suspect: Option<u64>,
+    known: &[Range<u64>],
+) -> Result<Vec<Range<u64>>, store::Error> {
+    let window = match source.log {
+        Log::Events => window_start(store, source, book, before_ms).await?,
+        Log::Backfill | Log::Corrections => 0,
+    };
+    Ok(missing(store, source, window.min(suspect.unwrap_or(u64::MAX))..start, known).await?)
 }
 
 /// Where the window of ids begins that a record looks back on of which the one before was appended at `before_ms`.

@@ -87,6 +87,10 @@ struct Run {
 }
 
 impl Run {
+    fn new(owners: HashMap<ServiceNumber, u8>) -> Self {
+        Self { fold: Fold::new(owners, NOW), counts: BTreeMap::new(), now: NOW, seq: 0, tiles: TILES }
+    }
+
     fn cells(&mut self, partition: u16, service: u16, back: i64, more: u64) {
         let at = self.now - back * MINUTE_MS;
         let source = Source { log: Log::Events, epoch: 1, partition };
@@ -120,7 +124,7 @@ proptest! {
     ) {
         let catalogue = Catalogue::embedded();
         let owners = (1..6).map(|n| (ServiceNumber(n), (n % 2) as u8)).collect();
-        let mut run = Run { fold: Fold::new(owners, NOW), counts: BTreeMap::new(), now: NOW, seq: 0, tiles: TILES };
+        let mut run = Run::new(owners);
         let mut next = {
             let mut seq = 0;
             move || { seq += 1; seq }
@@ -186,13 +190,7 @@ fn a_number_of_another_board_or_of_the_future_gets_a_snapshot() {
 
 #[test]
 fn midnight_in_london_begins_a_new_snapshot_with_the_new_date() {
-    let mut run = Run {
-        fold: Fold::new([(ServiceNumber(1), 1)].into(), NOW),
-        counts: BTreeMap::new(),
-        now: NOW,
-        seq: 0,
-        tiles: TILES,
-    };
+    let mut run = Run::new([(ServiceNumber(1), 1)].into());
     run.cells(0, 1, 0, 3);
     let mut next = counter();
     let mut board = board(&run.fold, NOW, &mut next);
@@ -208,13 +206,7 @@ fn midnight_in_london_begins_a_new_snapshot_with_the_new_date() {
 
 #[test]
 fn nothing_new_is_no_new_number() {
-    let mut run = Run {
-        fold: Fold::new([(ServiceNumber(1), 1)].into(), NOW),
-        counts: BTreeMap::new(),
-        now: NOW,
-        seq: 0,
-        tiles: TILES,
-    };
+    let mut run = Run::new([(ServiceNumber(1), 1)].into());
     run.cells(0, 1, 0, 3);
     let mut next = counter();
     let mut board = board(&run.fold, NOW, &mut next);
@@ -235,13 +227,7 @@ fn large_numbers_are_text() {
 
 #[test]
 fn who_fell_behind_further_than_is_remembered_gets_a_snapshot() {
-    let mut run = Run {
-        fold: Fold::new([(ServiceNumber(1), 1)].into(), NOW),
-        counts: BTreeMap::new(),
-        now: NOW,
-        seq: 0,
-        tiles: TILES,
-    };
+    let mut run = Run::new([(ServiceNumber(1), 1)].into());
     let mut next = counter();
     let mut board = board(&run.fold, NOW, &mut next);
     let slow = board.seq();
