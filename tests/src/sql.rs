@@ -1,5 +1,7 @@
 //! Questions to the real ClickHouse, through the platform's own client.
 
+use std::sync::OnceLock;
+
 use clickhouse::{RowOwned, RowRead};
 use runtime::clickhouse::{Config, Error, Store};
 use tokio::runtime::Handle;
@@ -10,6 +12,7 @@ use crate::shared::Address;
 #[derive(Clone)]
 pub struct Sql {
     config: Config,
+    store: OnceLock<Store>,
     tasks: Handle,
 }
 
@@ -28,14 +31,14 @@ impl Sql {
             insert_settings: [].into(),
             read_settings: [].into(),
         };
-        Self { config, tasks }
+        Self { config, store: OnceLock::new(), tasks }
     }
 
     /// The same questions to another server of a cluster.
     #[must_use]
     pub fn at(&self, url: &str) -> Self {
         let config = Config { url: url.to_owned(), ..self.config.clone() };
-        Self { config, tasks: self.tasks.clone() }
+        Self { config, store: OnceLock::new(), tasks: self.tasks.clone() }
     }
 
     /// The rows of a query.
@@ -44,7 +47,7 @@ impl Sql {
     /// No answer, or a refusal.
     pub fn try_rows<T: RowOwned + RowRead>(&self, sql: &str) -> Result<Vec<T>, Error> {
         self.tasks.block_on(async {
-            let store = Store::connect(&self.config).await?;
+            let store = self.store().await?;
             store.rows("a test's question", store.query(sql)).await
         })
     }
@@ -80,7 +83,14 @@ impl Sql {
     /// # Errors
     /// No answer, or a refusal.
     pub fn try_execute(&self, sql: &str) -> Result<(), Error> {
-        let run = async { Store::connect(&self.config).await?.execute("a test's change", sql).await };
+        let run = async { self.store().await?.execute("a test's change", sql).await };
         self.tasks.block_on(run)
+    }
+
+    async fn store(&self) -> Result<&Store, Error> {
+        if self.store.get().is_none() {
+            let _ = self.store.set(Store::connect(&self.config).await?);
+        }
+        Ok(self.store.get().expect("it was just set"))
     }
 }

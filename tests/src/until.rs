@@ -15,11 +15,13 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub fn until<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Result<T, String>) -> T {
     let began = Instant::now();
     loop {
+        let looked = Instant::now();
         match look() {
             Ok(found) => return found,
             Err(reason) => assert!(began.elapsed() < limit, "{what}: not within {limit:?}: {reason}"),
         }
-        std::thread::sleep(Duration::from_millis(25));
+        // Those who are waited for need the machine more than those who look.
+        std::thread::sleep((looked.elapsed() * 2).clamp(Duration::from_millis(25), Duration::from_millis(500)));
     }
 }
 

@@ -23,7 +23,9 @@ use domain::time::Period;
 use crate::counter::Ledger;
 
 /// A check is followed by so many times as long as it took without one.
-pub(crate) const REST: u32 = 10;
+pub(crate) const REST: u32 = 5;
+/// So many questions about sources are asked of the store at once.
+pub(crate) const ASKED_AT_ONCE: usize = 6;
 
 /// Which tables hold a cell: one kind has a table for each length of period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

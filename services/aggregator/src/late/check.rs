@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use domain::source::{Log, Source};
+use futures::future::try_join_all;
 use runtime::clock::now_ms;
 
 use super::decide::others;
@@ -17,7 +18,7 @@ use crate::live::packs;
 use crate::raw::Raw;
 use crate::repair::facts::{self, Scope};
 use crate::repair::tell::Tell;
-use crate::repair::{Finding, Place, REST, again, at_once, judge, surplus};
+use crate::repair::{ASKED_AT_ONCE, Finding, Place, REST, again, at_once, judge, surplus};
 use crate::store;
 use crate::writer::{self, Flush};
 
@@ -110,22 +111,34 @@ impl Rounds {
 
     /// Adds up cells from raw, some days at a time, tells the gateways and stores them.
     async fn recount(&mut self, short: Vec<(Source, BTreeMap<Place, u64>)>) -> Result<(), Error> {
-        let mut waiting = Vec::new();
-        for (source, places) in short {
-            let book = store::book(&self.store, source).await?;
-            let end = store::ledger(&self.store, source).await?.applied_end;
-            let parts = at_once(&places);
-            for (done, places) in parts.iter().enumerate() {
-                let cells = again::cells(&self.store, source, &book, places, end).await?;
-                tracing::info!(%source, part = done + 1, of = parts.len(), cells = cells.len(), "cells added up from raw");
-                waiting.extend(cells.into_iter().map(|cell| (source, cell)));
-                if waiting.len() >= CELLS_AT_ONCE {
-                    self.bring_in(std::mem::take(&mut waiting)).await;
-                }
+        let parts = |(source, places): &(Source, _)| at_once(places).into_iter().map(|part| (*source, part)).collect();
+        let parts: Vec<(Source, Vec<Place>)> = short.iter().flat_map(|one| -> Vec<_> { parts(one) }).collect();
+        let (mut waiting, mut done) = (Vec::new(), 0);
+        for some in parts.chunks(ASKED_AT_ONCE) {
+            for cells in try_join_all(some.iter().map(|(source, places)| self.added_up(*source, places))).await? {
+                waiting.extend(cells);
+            }
+            done += some.len();
+            tracing::info!(
+                log = self.log.name(),
+                done,
+                of = parts.len(),
+                cells = waiting.len(),
+                "cells added up from raw"
+            );
+            if waiting.len() >= CELLS_AT_ONCE {
+                self.bring_in(std::mem::take(&mut waiting)).await;
             }
         }
         self.bring_in(waiting).await;
         Ok(())
+    }
+
+    async fn added_up(&self, source: Source, places: &[Place]) -> Result<Vec<(Source, Cell)>, Error> {
+        let book = store::book(&self.store, source).await?;
+        let end = store::ledger(&self.store, source).await?.applied_end;
+        let cells = again::cells(&self.store, source, &book, places, end).await?;
+        Ok(cells.into_iter().map(|cell| (source, cell)).collect())
     }
 
     async fn bring_in(&mut self, cells: Vec<(Source, Cell)>) {

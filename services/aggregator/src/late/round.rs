@@ -111,7 +111,7 @@ impl Rounds {
 
     /// Reads the state of a partition: its books, raw, then the bounds of its log. `suspect` is an offset at or after which
     /// raw is known to lack something.
-    pub(super) async fn take_up(&mut self, partition: u16, suspect: Option<u64>) -> Result<Begin, Error> {
+    pub(super) async fn state_of(&self, partition: u16, suspect: Option<u64>) -> Result<(Late, Begin), Error> {
         let source = self.source(self.log, partition);
         let book = store::book(&self.store, source).await?;
         let known = bounds(&self.own, partition).await?;
@@ -136,8 +136,7 @@ impl Rounds {
         }
         let offset = late.counter().next();
         tracing::info!(%source, offset, log_end = high, "counting");
-        self.sources.insert(partition, late);
-        Ok(Begin { partition, offset, log_end: high })
+        Ok((late, Begin { partition, offset, log_end: high }))
     }
 
     /// Decides, counts and writes what can be decided now; returns the ends that may be committed.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use domain::source::Log;
+use futures::future::try_join_all;
 use runtime::alerts::Alerts;
 use runtime::backoff::Backoff;
 use runtime::clickhouse::Store;
@@ -21,6 +22,7 @@ use crate::consumer::{Bounds, Change};
 use crate::live::Publisher;
 use crate::metrics::Metrics;
 use crate::pipeline::Stopped;
+use crate::repair::ASKED_AT_ONCE;
 use crate::repair::tell::Tell;
 use crate::writer::Stall;
 
@@ -141,12 +143,19 @@ fn take_in(poller: &mut Poller, rounds: &mut Rounds) -> Vec<u16> {
 /// left for the next turn.
 async fn turn(rounds: &mut Rounds, taken_up: &mut TakenUp) -> Turn {
     let mut begins = Vec::new();
-    while let Some((partition, suspect)) = taken_up.last().copied() {
-        match rounds.take_up(partition, suspect).await {
-            Ok(begin) => begins.push(begin),
+    while !taken_up.is_empty() {
+        let some = taken_up.len().saturating_sub(ASKED_AT_ONCE)..;
+        let states = taken_up[some.clone()].iter().map(|(partition, suspect)| rounds.state_of(*partition, *suspect));
+        match try_join_all(states).await {
+            Ok(states) => {
+                for (late, begin) in states {
+                    rounds.sources.insert(begin.partition, late);
+                    begins.push(begin);
+                }
+            }
             Err(error) => return Turn { begins, ends: Err(error) },
         }
-        taken_up.pop();
+        taken_up.truncate(some.start);
     }
     let ends = rounds.round().await;
     // Not in a turn that has begun a source: the consumer is told first.
