@@ -51,6 +51,7 @@ use runtime::topics::{Admin, Topic};
 use tokio::sync::mpsc;
 
 use crate::config::Config;
+use crate::repair::tell::Tell;
 
 /// Runs the service until `shutdown`: admin port, checks, writer, counting loop.
 ///
@@ -136,13 +137,14 @@ impl Parts {
         health.not_ready("waiting for partitions");
         let consumer = consumer::join(&config.kafka, &config.group, &config.topics.events).context("consumer")?;
         let bounds = consumer::Bounds::new(&config.kafka, &config.topics.events).context("bounds of the log")?;
+        let tell = Tell::new(metrics.clone(), alerts.clone());
         let late = late::Wiring {
             config: config.clone(),
             epoch: *epoch,
             generation,
             store: store.clone(),
             metrics: metrics.clone(),
-            alerts: alerts.clone(),
+            tell: tell.clone(),
         };
         let wiring = pipeline::Wiring {
             config: config.clone(),
@@ -157,7 +159,7 @@ impl Parts {
             stall,
             seed: seed.clone(),
             health: health.clone(),
-            alerts: alerts.clone(),
+            tell,
             metrics: metrics.clone(),
         };
         let (counting_ends, stop) = (ends.clone(), Arc::clone(&trigger));

@@ -21,7 +21,6 @@ use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message as _, Timestamp};
 use runtime::admin::Health;
-use runtime::alerts::Alerts;
 use runtime::clickhouse::Store;
 use runtime::clock::now_ms;
 use runtime::shutdown::Shutdown;
@@ -35,6 +34,7 @@ use crate::metrics::{Burst, Metrics};
 use crate::owned::{Fetched, Next, Owned};
 use crate::raw::Raw;
 use crate::reader::{self, Answer, Asker};
+use crate::repair::tell::Tell;
 use crate::seed::Seed;
 use crate::writer::{Done, Flush, Stall};
 use repairing::Repairs;
@@ -86,8 +86,8 @@ pub struct Wiring {
     pub seed: Seed,
     /// Health.
     pub health: Health,
-    /// What a person must hear of.
-    pub alerts: Alerts,
+    /// Where findings go.
+    pub(crate) tell: Tell,
     /// Metrics.
     pub metrics: Metrics,
 }

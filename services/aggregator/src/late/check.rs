@@ -50,7 +50,7 @@ impl Rounds {
     /// Compares, if it is time, and puts cells right; returns the partitions to be taken up anew, each with an offset at or
     /// after which raw lacks something.
     pub(super) async fn check(&mut self) -> Vec<(u16, Option<u64>)> {
-        if Instant::now() < self.checks.due {
+        if Instant::now() < self.checks.due && !self.checks.tell.take_suspicion(self.log) {
             return Vec::new();
         }
         let began = Instant::now();
@@ -174,6 +174,13 @@ impl Rounds {
             }
         }
         Ok(())
+    }
+
+    /// The log that a round waits for is compared at once.
+    pub(super) fn suspect(&self, error: &Error) {
+        if let Error::Lacking { log, .. } = error {
+            self.checks.tell.suspect(*log);
+        }
     }
 
     /// Of its own log a decision rests on what stands before it: what is read again must not wait for itself.

@@ -7,7 +7,6 @@ use std::time::Duration;
 use anyhow::Context as _;
 use domain::source::Log;
 use futures::future::try_join_all;
-use runtime::alerts::Alerts;
 use runtime::backoff::Backoff;
 use runtime::clickhouse::Store;
 use runtime::shutdown::Shutdown;
@@ -39,8 +38,8 @@ pub struct Wiring {
     pub store: Store,
     /// Metrics.
     pub metrics: Metrics,
-    /// What a person must hear of.
-    pub alerts: Alerts,
+    /// Where findings go.
+    pub(crate) tell: Tell,
 }
 
 /// Records of a source between the consumer and the outcome.
@@ -68,14 +67,13 @@ struct Turn {
 /// # Errors
 /// What needs a person: rules that are not known, a log that is shorter than its ledger; or a client that has ended.
 pub async fn run(log: Log, wiring: Wiring, mut shutdown: Shutdown) -> anyhow::Result<()> {
-    let Wiring { config, epoch, generation, store, metrics, alerts } = wiring;
+    let Wiring { config, epoch, generation, store, metrics, tell } = wiring;
     let bounds = |log: Log| anyhow::Ok(Arc::new(Bounds::new(&config.kafka, config.topics.of(log))?));
     let waits_for = others(log).iter().map(|log| anyhow::Ok((*log, bounds(*log)?))).collect::<Result<Vec<_>, _>>()?;
     let publisher = Publisher::new(&config.kafka, &config.topics.live, generation).context("live producer")?;
     let skew_ms = i64::from(config.late.skew_ms);
     let stall = Stall::default();
     let own = bounds(log)?;
-    let tell = Tell { metrics: metrics.clone(), alerts };
     let checks = Checks::new(tell, config.counting.check_ms, config.counting.check_rows_max);
     let mut rounds = Rounds::new((log, epoch), skew_ms, store, own, waits_for, publisher, stall, metrics, checks);
     let mut poller = Poller::join(&config, log).context("consumer")?;
@@ -111,6 +109,7 @@ pub async fn run(log: Log, wiring: Wiring, mut shutdown: Shutdown) -> anyhow::Re
             }
             Err(error) if error.is_retryable() => {
                 tracing::warn!(log = log.name(), %error, "a round failed; trying again");
+                rounds.suspect(&error);
                 sleep(backoff.next_wait()).await;
             }
             Err(error) => return Err(error.into()),

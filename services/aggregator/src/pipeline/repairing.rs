@@ -17,7 +17,6 @@ use crate::counter::Cell;
 use crate::live::{Progress, packs};
 use crate::reader;
 use crate::repair::facts::Scope;
-use crate::repair::tell::Tell;
 use crate::repair::{Facts, Finding, REST, judge, surplus};
 
 /// The rhythm of the checks, and what waits to be stored.
@@ -53,7 +52,10 @@ impl Loop {
     /// Begins a check if one is due and the store is at rest.
     pub(super) fn check(&mut self) {
         let repairs = &self.repairs;
-        if repairs.is_checking() || self.is_flushing || Instant::now() < repairs.due {
+        if repairs.is_checking() || self.is_flushing {
+            return;
+        }
+        if Instant::now() < repairs.due && !self.wiring.tell.take_suspicion(Log::Events) {
             return;
         }
         let mut sources = Vec::new();
@@ -68,7 +70,7 @@ impl Loop {
         let counting = &self.wiring.config.counting;
         self.repairs.due = Instant::now() + Duration::from_millis(counting.check_ms);
         if sources.is_empty() {
-            self.tell().too_much(Log::Events, 0);
+            self.wiring.tell.too_much(Log::Events, 0);
             return;
         }
         let records = sources.iter().map(|(_, _, end)| end).sum();
@@ -96,19 +98,15 @@ impl Loop {
                 // With something missing, the rest only seems to be too much.
                 None => {
                     too_much += surplus(facts);
-                    self.tell().fine(*source);
+                    self.wiring.tell.fine(*source);
                 }
             }
         }
-        self.tell().too_much(Log::Events, too_much);
-    }
-
-    fn tell(&self) -> Tell {
-        Tell { metrics: self.wiring.metrics.clone(), alerts: self.wiring.alerts.clone() }
+        self.wiring.tell.too_much(Log::Events, too_much);
     }
 
     fn repair(&mut self, source: Source, finding: Finding) {
-        self.tell().found(source, &finding);
+        self.wiring.tell.found(source, &finding);
         let partition = source.partition;
         let Some(Slot::Counting(_, owned)) = self.slots.get(&partition) else { return };
         let log_end = self.wiring.consumer.context().log_end(partition);

@@ -49,7 +49,7 @@ impl Loop {
         self.spilling.is_writing = false;
         self.spilling.not_before = None;
         match &written {
-            Ok(_) => self.wiring.alerts.resolve("ids_not_written", "counting.ids_dir"),
+            Ok(_) => self.wiring.tell.alerts.resolve("ids_not_written", "counting.ids_dir"),
             Err(error) => {
                 self.spilling.not_before = Some(Instant::now() + RETRY);
                 self.wiring.metrics.spill_errors.inc();
@@ -57,7 +57,7 @@ impl Loop {
                     "Ids cannot be written: {error}. None is lost; partitions wait when their memory is used up. Runbook: a \
                      disk fills up."
                 );
-                self.wiring.alerts.raise("ids_not_written", "counting.ids_dir", &words);
+                self.wiring.tell.alerts.raise("ids_not_written", "counting.ids_dir", &words);
             }
         }
         if let Some(Slot::Counting(n, owned)) = self.slots.get_mut(&source.partition)

@@ -1,4 +1,8 @@
-//! Tells people what was found in the store: the log, metrics, alerts.
+//! Tells people what was found in the store: the log, metrics, alerts; and the loops of a process what one of them has
+//! seen of the log of another.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use domain::source::{Log, Source};
 use runtime::alerts::Alerts;
@@ -11,9 +15,26 @@ use crate::metrics::Metrics;
 pub(crate) struct Tell {
     pub(crate) metrics: Metrics,
     pub(crate) alerts: Alerts,
+    suspected: Arc<[AtomicBool; 4]>,
 }
 
 impl Tell {
+    pub(crate) fn new(metrics: Metrics, alerts: Alerts) -> Self {
+        Self { metrics, alerts, suspected: Arc::default() }
+    }
+
+    /// Somebody has seen that raw lacks records of this log: whoever counts it compares at once.
+    pub(crate) fn suspect(&self, log: Log) {
+        if let Some(flag) = self.suspected.get(log as usize) {
+            flag.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether somebody has, since the last call.
+    pub(crate) fn take_suspicion(&self, log: Log) -> bool {
+        self.suspected.get(log as usize).is_some_and(|flag| flag.swap(false, Ordering::Relaxed))
+    }
+
     /// Something is wrong with a source and is being put right.
     pub(crate) fn found(&self, source: Source, finding: &Finding) {
         tracing::error!(%source, kind = finding.name(), "repairing: {finding}");
