@@ -176,10 +176,11 @@ impl Rounds {
         Ok(())
     }
 
-    /// The log that a round waits for is compared at once.
+    /// The log that a round waits for is compared at once; and this one, since what has lost rows of one may have lost more.
     pub(super) fn suspect(&self, error: &Error) {
         if let Error::Lacking { log, .. } = error {
             self.checks.tell.suspect(*log);
+            self.checks.tell.suspect(self.log);
         }
     }
 

@@ -77,7 +77,7 @@ pub async fn run(log: Log, wiring: Wiring, mut shutdown: Shutdown) -> anyhow::Re
     let checks = Checks::new(tell, config.counting.check_ms, config.counting.check_rows_max);
     let mut rounds = Rounds::new((log, epoch), skew_ms, store, own, waits_for, publisher, stall, metrics, checks);
     let mut poller = Poller::join(&config, log).context("consumer")?;
-    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(3));
+    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
     let mut beaten = Instant::now();
     let mut taken_up: TakenUp = Vec::new();
     while !shutdown.is_stopping() {
