@@ -27,6 +27,8 @@ pub(crate) enum Fault {
     SkipsAppliedOffset,
     /// Tells the gateways of a record before its outcome is decided.
     PublishesBeforeDeciding,
+    /// Does not look again whether raw was whole while its ids were read.
+    TrustsWhatItRead,
     /// Ids leave memory for a file that does not have them.
     LosesRuns,
     /// A file of ids outlives its worker, and the next one believes it.
@@ -45,7 +47,7 @@ pub(crate) enum Fault {
 
 impl Fault {
     /// All mistakes.
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::ForgetsIds,
         Self::SeedsIdsBeyondStart,
         Self::StartsBeyondLedger,
@@ -57,6 +59,7 @@ impl Fault {
         Self::EvictsTooEarly,
         Self::SkipsAppliedOffset,
         Self::PublishesBeforeDeciding,
+        Self::TrustsWhatItRead,
         Self::LosesRuns,
         Self::KeepsRuns,
         Self::ForgetsIdsEarly,

@@ -117,9 +117,7 @@ fn run(seed: u64, fault: Fault) -> (u32, Vec<&'static str>) {
             33..=39 => world.backup(),
             40..=43 => screen.restart(),
             // Rows are lost under running aggregators.
-            44 if loses && !owner.is_starting() && !zombies.iter().any(Worker::is_starting) => {
-                world.lose(&mut rng);
-            }
+            44 if loses => world.lose(&mut rng),
             45..=54 => {
                 let finding = owner.check(&world);
                 assert!(

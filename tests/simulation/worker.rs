@@ -76,11 +76,6 @@ impl Worker {
         }
     }
 
-    /// Whether it reads what is stored: nothing is lost just then.
-    pub(crate) const fn is_starting(&self) -> bool {
-        matches!(self.state, State::KnowsLedger(..) | State::KnowsCells(..))
-    }
-
     /// Compares the store with the books if it is at rest, and begins to repair what is found.
     pub(crate) fn check(&mut self, world: &World) -> Option<Finding> {
         let (end, next) = self.flushed;
@@ -127,7 +122,7 @@ impl Worker {
                         return;
                     }
                 }
-                let (mut ledger, mut start) = mending::resume(world, self.suspect.take(), self.back);
+                let (mut ledger, mut start) = mending::resume(world, self.suspect, self.back);
                 if self.fault == Fault::StartsBeyondLedger && start > 0 {
                     start = (start + 1).min(world.log.len() as u64);
                     ledger.applied_end = ledger.applied_end.max(start);
@@ -144,6 +139,11 @@ impl Worker {
             State::KnowsCells(ledger, start, cells) => {
                 let bound = if self.fault == Fault::SeedsIdsBeyondStart { u64::MAX } else { start };
                 let ids = if self.fault == Fault::ForgetsIds { self.no_ids() } else { self.ids(world, bound) };
+                // Rows may have been lost since the first look.
+                if self.fault != Fault::TrustsWhatItRead && mending::first_gap(world, start, self.suspect).is_some() {
+                    return;
+                }
+                self.suspect = None;
                 let resident = match self.fault {
                     Fault::ClaimsAllCells => Resident::ALL,
                     _ => resident(&ledger),

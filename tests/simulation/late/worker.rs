@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 
-use aggregator::counter::{Cell, Counter, Ledger, Resident, Resume, Step};
+use aggregator::counter::{Cell, Counter, Ledger, Record, Resident, Resume, Step};
 use aggregator::ids::{Ids, Seen};
 use aggregator::late::decide::{Found, others};
 use aggregator::late::settled::Settled;
 use aggregator::late::source::{Decided, Late};
 use aggregator::owned::Fetched;
 use aggregator::raw::Raw;
+use aggregator::repair::{Finding, judge};
 use domain::cell::CellKey;
 use domain::outcome::Outcome;
 use domain::rules::SKEW_MS;
@@ -18,6 +19,7 @@ use rand::rngs::StdRng;
 
 use super::world::{World, source};
 use crate::log;
+use crate::mending::BACK_MS;
 
 /// A mistake that a late log could make; the checker must catch each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +36,10 @@ pub(crate) enum Fault {
     ForgetsOwn,
     /// Looks events up before it knows that the other logs are settled.
     LooksUpTooEarly,
+    /// Decides although raw lacks records that the decision rests on.
+    TrustsRaw,
+    /// Cells of retractions are not told when they are repaired.
+    RepairsSilently,
     /// The ledger is written before the rest.
     LedgerFirst,
     /// Takes every cell that is not in memory for a new one.
@@ -42,12 +48,14 @@ pub(crate) enum Fault {
 
 impl Fault {
     /// All mistakes.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::NoWait,
         Self::NoSkew,
         Self::NoCut,
         Self::ForgetsOwn,
         Self::LooksUpTooEarly,
+        Self::TrustsRaw,
+        Self::RepairsSilently,
         Self::LedgerFirst,
         Self::ClaimsAllCells,
     ];
@@ -69,7 +77,7 @@ enum Round {
 
 enum State {
     Born,
-    KnowsLedger(Ledger),
+    KnowsLedger(Ledger, u64),
     Events(Box<Counter>, Vec<CellKey>),
     Late(Box<Late>, Round),
 }
@@ -79,6 +87,10 @@ pub(crate) struct Worker {
     log: Log,
     fault: Fault,
     back: u64,
+    /// An offset at or after which raw is known to lack something.
+    suspect: Option<u64>,
+    /// The end of the books at the last flush.
+    flushed_end: u64,
     state: State,
     settled: [Settled; 3],
     early: Option<Found>,
@@ -91,8 +103,8 @@ impl Worker {
     pub(crate) fn new(log: Log, back: u64, fault: Fault) -> Self {
         // Mistakes are those of the late logs.
         let fault = if log == Log::Events { Fault::None } else { fault };
-        let (state, settled, early) = (State::Born, Default::default(), None);
-        Self { log, fault, back, state, settled, early, rows: Vec::new(), flush: VecDeque::new() }
+        let (settled, rows, flush) = (Default::default(), Vec::new(), VecDeque::new());
+        Self { log, fault, back, suspect: None, flushed_end: 0, state: State::Born, settled, early: None, rows, flush }
     }
 
     /// Whether everything is counted and stored.
@@ -112,8 +124,16 @@ impl Worker {
             return;
         }
         match std::mem::replace(&mut self.state, State::Born) {
-            State::Born => self.state = State::KnowsLedger(world.ledger(self.log).clone()),
-            State::KnowsLedger(ledger) => self.state = self.begin(ledger, world),
+            State::Born => {
+                let ledger = world.ledger(self.log).clone();
+                let mut start = ledger.applied_end.saturating_sub(self.back);
+                while let Some(again) = self.first_gap(world, start) {
+                    start = again;
+                }
+                world.mend_books(self.log);
+                self.state = State::KnowsLedger(world.ledger(self.log).clone(), start);
+            }
+            State::KnowsLedger(ledger, start) => self.state = self.begin(ledger, start, world),
             State::Events(mut counter, needs) => {
                 let needs = self.count_events(&mut counter, &needs, world, rng);
                 self.state = State::Events(counter, needs);
@@ -125,9 +145,54 @@ impl Worker {
         }
     }
 
-    fn begin(&self, ledger: Ledger, world: &World) -> State {
-        let start = ledger.applied_end.saturating_sub(self.back);
+    /// The first record before `start` that raw lacks and that a decision from there on may rest on.
+    fn first_gap(&self, world: &World, start: u64) -> Option<u64> {
+        let rules = log::rules();
+        let from = match self.log {
+            Log::Events => {
+                let records = &world.log(self.log)[..start as usize];
+                let before_ms = records.iter().map(|record| record.appended_at_ms).max().unwrap_or(0);
+                let is_before = |record: &Record| record.appended_at_ms < before_ms - rules.window_ms - BACK_MS;
+                records.iter().rposition(is_before).unwrap_or(0) as u64
+            }
+            Log::Backfill | Log::Corrections => 0,
+        };
+        world.gap(self.log, from.min(self.suspect.unwrap_or(u64::MAX))..start)
+    }
+
+    /// Compares the store with the books if it is at rest, and begins to repair what is found.
+    pub(crate) fn check(&mut self, world: &World) -> Option<Finding> {
+        let is_at_rest = match &self.state {
+            State::Events(counter, needs) => needs.is_empty() && counter.next() >= self.flushed_end,
+            State::Late(late, Round::Between) => late.stored_end().is_some(),
+            _ => false,
+        };
+        if !is_at_rest || !self.flush.is_empty() || !self.rows.is_empty() || self.flushed_end == 0 {
+            return None;
+        }
+        let finding = judge(&world.facts(self.log), self.flushed_end)?;
+        (self.state, self.back) = (State::Born, 0);
+        match &finding {
+            Finding::MissingRaw { from, .. } => self.suspect = Some(*from),
+            Finding::Short(places) => {
+                let cells = world.recount(self.log, places.keys().copied());
+                if self.fault != Fault::RepairsSilently {
+                    self.flush.push_back(Effect::Live(cells.clone()));
+                }
+                self.flush.extend(cells.into_iter().map(Effect::Cell));
+            }
+            Finding::WentBack { .. } | Finding::Unbalanced { .. } => {}
+        }
+        Some(finding)
+    }
+
+    fn begin(&mut self, ledger: Ledger, start: u64, world: &World) -> State {
         let book = log::book();
+        // Rows may have been lost since the first look.
+        if self.first_gap(world, start).is_some() {
+            return State::Born;
+        }
+        (self.suspect, self.flushed_end) = (None, ledger.applied_end);
         if self.log == Log::Events {
             let resident = if ledger.applied_end == 0 { Resident::ALL } else { Resident::at(ledger.appended_at_ms) };
             let (cells, ids) = (world.resident(self.log, resident), ids(world, start));
@@ -167,9 +232,10 @@ impl Worker {
         Vec::new()
     }
 
-    fn count_late(&mut self, late: &mut Late, round: Round, world: &World, rng: &mut StdRng) -> Round {
+    fn count_late(&mut self, late: &mut Late, round: Round, world: &mut World, rng: &mut StdRng) -> Round {
         match round {
             Round::Between => self.look_up(late, world, rng),
+            Round::LookedUp(..) if self.lacks(late, world) => Round::Between,
             Round::LookedUp(n, mut found) => {
                 let decided = late.decide(n, &mut found).expect("known rules");
                 let needs = late.needs(&decided).expect("known rules");
@@ -179,8 +245,11 @@ impl Worker {
                 late.install(world.cells(self.log, &needs), &needs);
                 let mut next = late.counter().next();
                 let rows = &mut self.rows;
-                let mut each = |outcome| {
+                let mut each = |outcome, record: &Record| {
                     rows.push((next, outcome));
+                    if outcome == Outcome::Retracted {
+                        world.retract(record.clone());
+                    }
                     next += 1;
                 };
                 late.count(decided, &mut Raw::default(), &mut each).expect("known rules");
@@ -225,13 +294,23 @@ impl Worker {
                     _ => others(self.log).iter().map(through).min().expect("a late log waits for others"),
                 };
                 let n = late.ready(through_ms, rng.random_range(1..9)).expect("known rules");
-                if n > 0 {
+                // The look and the look-up are one step: nothing is lost and read again in so short a time.
+                if n > 0 && !self.lacks(late, world) {
                     let found = self.early.take().unwrap_or_else(|| self.found(world));
                     return Round::LookedUp(n, found);
                 }
             }
         }
         Round::Between
+    }
+
+    /// Whether raw lacks records that a decision may rest on.
+    fn lacks(&self, late: &Late, world: &World) -> bool {
+        let end = |log: Log| {
+            if log == self.log { late.counter().next() } else { self.settled[log as usize - 1].applied_end() }
+        };
+        let lacks = |log: Log| world.gap(log, 0..end(log)).is_some();
+        self.fault != Fault::TrustsRaw && others(self.log).iter().copied().chain([self.log]).any(lacks)
     }
 
     fn found(&self, world: &World) -> Found {
@@ -264,14 +343,20 @@ impl Worker {
             Some(Effect::Raw(rows)) => world.insert_raw(self.log, &rows),
             Some(Effect::Live(cells)) => world.publish(self.log, &cells),
             Some(Effect::Cell(cell)) => world.insert_cell(self.log, &cell),
-            Some(Effect::Ledger(ledger)) => world.insert_ledger(self.log, &ledger),
+            Some(Effect::Ledger(ledger)) => {
+                world.insert_ledger(self.log, &ledger);
+                self.flushed_end = ledger.applied_end;
+                if let State::Late(late, _) = &mut self.state {
+                    late.stored(ledger.applied_end);
+                }
+            }
             None => {}
         }
         if self.flush.is_empty() && rng.random_bool(0.3) {
             match &mut self.state {
                 State::Events(counter, _) => counter.evict(),
                 State::Late(late, _) => late.evict(),
-                State::Born | State::KnowsLedger(_) => {}
+                State::Born | State::KnowsLedger(..) => {}
             }
         }
     }

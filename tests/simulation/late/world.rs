@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use aggregator::counter::{Cell, Ledger, Record, Resident};
 use aggregator::late::decide::{Found, Known};
-use domain::cell::{CellKey, Measures};
+use aggregator::repair::recount::Recount;
+use aggregator::repair::{Facts, Place};
+use domain::cell::{CellKey, Measures, Slice};
 use domain::outcome::Outcome;
 use domain::source::{Log, Source};
 use domain::time::{MINUTE_MS, Period};
@@ -13,6 +15,7 @@ use rand::rngs::StdRng;
 
 use super::logs::Written;
 use crate::log::SOURCE;
+use crate::mending;
 
 /// The source of a log.
 pub(crate) const fn source(log: Log) -> Source {
@@ -34,13 +37,18 @@ pub(crate) struct World {
     pub(crate) now_ms: i64,
     pub(crate) store: Store,
     pub(crate) live: BTreeMap<(Log, CellKey), Cell>,
+    /// Whether rows have been lost.
+    pub(crate) has_lost: bool,
+    /// Retractions that took effect, as their rows of raw have them: with what they take away.
+    retracted: BTreeMap<u64, Record>,
     backup: Store,
 }
 
 impl World {
     pub(crate) fn new(logs: [Written; 3]) -> Self {
         let (store, live, backup) = (Store::default(), BTreeMap::new(), Store::default());
-        Self { logs, now_ms: crate::log::BEGIN_MS, store, live, backup }
+        let (now_ms, retracted) = (crate::log::BEGIN_MS, BTreeMap::new());
+        Self { logs, now_ms, store, live, has_lost: false, retracted, backup }
     }
 
     /// Time passes, now and then.
@@ -115,9 +123,86 @@ impl World {
         stored.appended_at_ms = stored.appended_at_ms.max(ledger.appended_at_ms);
     }
 
+    /// A pack never holds cells of the ledger.
     pub(crate) fn publish(&mut self, log: Log, cells: &[Cell]) {
-        for cell in cells {
+        for cell in cells.iter().filter(|cell| !matches!(cell.key.slice, Slice::Ledger { .. })) {
             merge(&mut self.live, log, cell);
+        }
+    }
+
+    /// What raw says of a retraction that takes effect.
+    pub(crate) fn retract(&mut self, record: Record) {
+        self.retracted.insert(record.offset, record);
+    }
+
+    /// Rows of raw of a log below an offset, each with the record as it is counted.
+    pub(crate) fn rows(&self, log: Log, end: u64) -> impl Iterator<Item = (&Record, Outcome)> {
+        let as_counted = move |offset: u64| match log {
+            Log::Corrections => self.retracted.get(&offset),
+            Log::Events | Log::Backfill => None,
+        };
+        let rows = self.store.raw.range((log, 0)..(log, end));
+        rows.map(move |((_, offset), outcome)| {
+            (as_counted(*offset).unwrap_or(&self.log(log)[*offset as usize]), *outcome)
+        })
+    }
+
+    /// The first record in a range that raw lacks.
+    pub(crate) fn gap(&self, log: Log, mut range: std::ops::Range<u64>) -> Option<u64> {
+        range.find(|offset| !self.store.raw.contains_key(&(log, *offset)))
+    }
+
+    /// What the store says of a log.
+    pub(crate) fn facts(&self, log: Log) -> Facts {
+        let ledger = self.ledger(log).clone();
+        let cells = self.store.cells.iter().filter(|((of, _), _)| *of == log).map(|(_, cell)| cell);
+        mending::compared(ledger.clone(), self.rows(log, ledger.applied_end), cells)
+    }
+
+    /// The cells of these places of a log, added up from raw.
+    pub(crate) fn recount(&self, log: Log, places: impl IntoIterator<Item = Place>) -> Vec<Cell> {
+        let book = crate::log::book();
+        let mut recount = Recount::new(&book, places);
+        self.rows(log, self.ledger(log).applied_end).for_each(|(record, outcome)| recount.take(record, outcome));
+        recount.into_cells()
+    }
+
+    /// The books of a log counted again from raw, if rows of them are gone and raw is dense.
+    pub(crate) fn mend_books(&mut self, log: Log) {
+        let mut ledger = self.ledger(log).clone();
+        if ledger.difference() > 0 && self.gap(log, 0..ledger.applied_end).is_none() {
+            ledger.records = [0; Outcome::ALL.len()];
+            for (_, outcome) in self.rows(log, ledger.applied_end) {
+                ledger.records[usize::from(outcome.number()) - 1] += 1;
+            }
+            self.insert_ledger(log, &ledger);
+        }
+    }
+
+    /// Rows of one table are lost, of one log or of all: some of them, a range, or all.
+    pub(crate) fn lose(&mut self, rng: &mut StdRng) {
+        self.has_lost = true;
+        let share = [0.05, 0.3, 1.0][rng.random_range(0..3)];
+        let only = rng.random_bool(0.7).then(|| Log::ALL[rng.random_range(0..3)]);
+        let is_hit = |log: Log| only.is_none_or(|only| only == log);
+        match rng.random_range(0..5) {
+            0 => self.store.raw.retain(|(log, _), _| !is_hit(*log) || !rng.random_bool(share)),
+            1 => {
+                let from = rng.random_range(0..40);
+                let lost = from..from + rng.random_range(1..20);
+                self.store.raw.retain(|(log, offset), _| !is_hit(*log) || !lost.contains(offset));
+            }
+            2 => self.store.cells.retain(|(log, _), _| !is_hit(*log) || !rng.random_bool(share)),
+            // Every row of the books says how far they reach.
+            3 => Log::ALL.into_iter().filter(|log| is_hit(*log)).for_each(|log| {
+                self.store.ledgers[log as usize - 1] = Ledger::default();
+            }),
+            _ => {
+                for log in Log::ALL.into_iter().filter(|log| is_hit(*log)) {
+                    let records = &mut self.store.ledgers[log as usize - 1].records;
+                    records.iter_mut().filter(|_| rng.random_bool(share)).for_each(|n| *n = 0);
+                }
+            }
         }
     }
 

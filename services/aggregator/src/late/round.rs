@@ -238,7 +238,7 @@ impl Rounds {
         let metrics = self.metrics.clone();
         for (partition, outcomes) in decided {
             if let Some(late) = self.sources.get_mut(&partition) {
-                late.count(outcomes, &mut self.spare, &mut |outcome| metrics.record(outcome, 1))?;
+                late.count(outcomes, &mut self.spare, &mut |outcome, _| metrics.record(outcome, 1))?;
             }
         }
         Ok(())

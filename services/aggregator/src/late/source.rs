@@ -172,19 +172,25 @@ impl Late {
         self.counter.install(cells, asked);
     }
 
-    /// Counts them. `each` hears every outcome.
+    /// Counts them. `each` hears every outcome, and the record as it is counted.
     ///
     /// # Errors
     /// Rules that this program does not know; then nothing of it may be written.
-    pub fn count(&mut self, decided: Decided, raw: &mut Raw, each: &mut dyn FnMut(Outcome)) -> Result<(), Error> {
+    pub fn count(
+        &mut self,
+        decided: Decided,
+        raw: &mut Raw,
+        each: &mut dyn FnMut(Outcome, &Record),
+    ) -> Result<(), Error> {
         for (outcome, original) in decided.outcomes {
             let Some(Fetched { record, undecoded }) = self.waiting.pop_front() else { break };
-            self.counter.apply_decided(&counted(&record, original.as_ref()), outcome)?;
+            let counted = counted(&record, original.as_ref());
+            self.counter.apply_decided(&counted, outcome)?;
             match &original {
                 Some(original) => raw.push_retracted(self.counter.source(), &record, original, &undecoded),
                 None => raw.push(self.counter.source(), &record, outcome, &undecoded),
             }
-            each(outcome);
+            each(outcome, &counted);
             self.has_moved = true;
         }
         Ok(())
