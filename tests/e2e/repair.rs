@@ -219,6 +219,10 @@ fn late_damages() -> Vec<(String, Vec<String>)> {
     let all: Vec<_> = all.iter().map(String::as_str).chain(["raw", "unmerged_ledger"]).collect();
     vec![
         ("days of backfill".into(), of("log = 'backfill'", &["unmerged_day", "unmerged_page_day"])),
+        (
+            "minutes of backfill".into(),
+            of("log = 'backfill'", &["unmerged_minute", "unmerged_breakdown_minute", "unmerged_page_minute"]),
+        ),
         ("hours of corrections".into(), of("log = 'corrections'", &["unmerged_hour", "unmerged_page_hour"])),
         ("steps of both".into(), of("log != 'events'", &["unmerged_breakdown_day", "unmerged_breakdown_hour"])),
         ("their books by hour".into(), of("log != 'events'", &["unmerged_ledger_hour"])),

@@ -53,13 +53,22 @@ impl Scope {
     }
 }
 
-/// Records of a source and a day, of a kind or in a table.
+/// Records of a source and a day in a table, which is named by its number.
 #[derive(Debug, Row, Serialize, Deserialize)]
 struct OfDay {
     p: u16,
     day: u16,
-    part: u8,
+    table: u8,
     records: u64,
+}
+
+/// What raw says of a source and a day: records by table, and those that do not say what they take away.
+#[derive(Debug, Row, Serialize, Deserialize)]
+struct Counted {
+    p: u16,
+    day: u16,
+    tables: Vec<u64>,
+    silent: u64,
 }
 
 /// A table of cells: kind, period, and how many records a row stands for.
@@ -79,6 +88,9 @@ pub(crate) const TABLES: [(Kind, Period, &str, &str); 10] = {
         (Ledger, Hour, "ledger_hour", "n"),
     ]
 };
+
+/// The number of the table with the books by hour.
+const LEDGER: u8 = 9;
 
 /// Reads the facts of these sources of one log and epoch, of which so many records were flushed.
 ///
@@ -203,8 +215,6 @@ impl Asked<'_> {
         rules: &Rules,
     ) -> Result<BTreeMap<(u16, Place), Sums>, StoreError> {
         let mut sums: BTreeMap<(u16, Place), Sums> = BTreeMap::new();
-        // What a late record is kept in was decided when it came, so of the oldest days it is in none or in some only.
-        let margin = if self.log == Log::Events { 0 } else { 2 };
         let (mut expected, silent) = self.counted(days, rules).await?;
         expected.extend(self.recorded(days).await?);
         let found = self.cells(days).await?;
@@ -214,13 +224,12 @@ impl Asked<'_> {
                 Period::Hour => u32::from(rules.keep_hour_days),
                 Period::Day => u32::MAX,
             };
-            let is_kept =
-                |day: u32| days.contains(&day) && (kind == Kind::Ledger || day.saturating_add(kept) >= today + margin);
+            let is_kept = |day: u32| days.contains(&day) && (kind == Kind::Ledger || day.saturating_add(kept) >= today);
             let place = |row: &OfDay| (row.p, Place { kind, period, day: row.day.into() });
-            for row in expected.iter().filter(|row| row.part == kind as u8 && is_kept(row.day.into())) {
+            for row in expected.iter().filter(|row| row.table == number && is_kept(row.day.into())) {
                 sums.entry(place(row)).or_default().raw = row.records;
             }
-            for row in found.iter().filter(|row| row.part == number && is_kept(row.day.into())) {
+            for row in found.iter().filter(|row| row.table == number && is_kept(row.day.into())) {
                 sums.entry(place(row)).or_default().cells = row.records;
             }
         }
@@ -228,21 +237,35 @@ impl Asked<'_> {
         Ok(sums)
     }
 
-    /// Counted records by day and kind, as often as each stands in the tables of that kind; and the days of which raw does
-    /// not say enough: an older program wrote of a retraction only that it took effect, not what it took away.
+    /// Counted records by day and table, as often as each stands there: what a late record is kept in was decided when it
+    /// came. And the days of which raw does not say enough: an older program wrote of a retraction only that it took effect,
+    /// not what it took away.
     async fn counted(
         &self,
         days: &Range<u32>,
         rules: &Rules,
     ) -> Result<(Vec<OfDay>, BTreeSet<(u16, u32)>), StoreError> {
         let (from, until) = (Period::Day.start_ms(days.start), Period::Day.start_ms(days.end));
+        let age = "toUnixTimestamp64Milli(appended_at) - toUnixTimestamp64Milli(occurred_at)";
+        let each = |(kind, period, ..): (Kind, Period, &str, &str)| {
+            let times = match kind {
+                Kind::Counts => "kind = 2 OR (kind = 1 AND (step = 0 OR stage > 2))",
+                Kind::Breakdown => "(kind = 1 AND step > 0) + (kind = 1 AND reason > 0)",
+                Kind::Pages => "2 * (kind = 3)",
+                Kind::Ledger => "0",
+            };
+            match period {
+                Period::Minute => format!("sumIf({times}, {age} < {})", i64::from(rules.keep_minute_days) * DAY_MS),
+                Period::Hour => format!("sumIf({times}, {age} < {})", i64::from(rules.keep_hour_days) * DAY_MS),
+                Period::Day => format!("sum({times})"),
+            }
+        };
         let sql = format!(
-            "SELECT p, toUInt16(toDate(occurred_at, 'Europe/London')) AS day, countIf(kind = 2 OR (kind = 1 AND (step = 0 \
-             OR stage > 2))), countIf(kind = 1 AND step > 0) + countIf(kind = 1 AND reason > 0), 2 * countIf(kind = 3), \
-             countIf(kind = 4) FROM {{cells}}.raw FINAL WHERE log = ? AND epoch = ? AND p IN ({}) AND offset < {} AND \
+            "SELECT p, toUInt16(toDate(occurred_at, 'Europe/London')) AS day, CAST([{}], 'Array(UInt64)') AS tables, countIf(kind = 4) AS silent FROM {{cells}}.raw FINAL WHERE log = ? AND epoch = ? AND p IN ({}) AND offset < {} AND \
              outcome = {} AND occurred_at >= fromUnixTimestamp64Milli({from}) AND occurred_at < \
              fromUnixTimestamp64Milli({until}) AND appended_at >= fromUnixTimestamp64Milli({}) AND appended_at < \
              fromUnixTimestamp64Milli({}) GROUP BY p, day",
+            TABLES.map(each).join(", "),
             self.partitions(),
             self.each(|end| end),
             Outcome::counted(self.log).number(),
@@ -250,24 +273,23 @@ impl Asked<'_> {
             // A late record may come at any time.
             if self.log == Log::Events { until.saturating_add(rules.late_ms) } else { i64::from(u32::MAX) * 1_000 },
         );
-        let rows: Vec<(u16, u16, u64, u64, u64, u64)> =
-            self.store.rows("comparing raw by day", self.bound(&sql)).await?;
-        let silent = rows.iter().filter(|row| row.5 > 0).map(|row| (row.0, u32::from(row.1))).collect();
-        let each =
-            |(p, day, counts, breakdown, pages, _): (u16, u16, u64, u64, u64, u64)| {
-                [(Kind::Counts, counts), (Kind::Breakdown, breakdown), (Kind::Pages, pages)]
-                    .map(|(kind, records)| OfDay { p, day, part: kind as u8, records })
-            };
-        Ok((rows.into_iter().flat_map(each).collect(), silent))
+        let rows: Vec<Counted> = self.store.rows("comparing raw by day", self.bound(&sql)).await?;
+        let silent = rows.iter().filter(|row| row.silent > 0).map(|row| (row.p, row.day.into())).collect();
+        let mut counted = Vec::new();
+        for Counted { p, day, tables, .. } in rows {
+            let of_tables = (0..).zip(tables).filter(|(_, records)| *records > 0);
+            counted.extend(of_tables.map(|(table, records)| OfDay { p, day, table, records }));
+        }
+        Ok((counted, silent))
     }
 
     /// Records of any outcome by UTC day of their append time.
     async fn recorded(&self, days: &Range<u32>) -> Result<Vec<OfDay>, StoreError> {
         let sql = format!(
-            "SELECT p, toUInt16(toDate(appended_at)) AS day, toUInt8({}) AS part, count() AS records FROM {{cells}}.raw FINAL \
+            "SELECT p, toUInt16(toDate(appended_at)) AS day, toUInt8({}) AS table, count() AS records FROM {{cells}}.raw FINAL \
              WHERE log = ? AND epoch = ? AND p IN ({}) AND offset < {} AND appended_at >= fromUnixTimestamp64Milli({}) AND \
              appended_at < fromUnixTimestamp64Milli({}) GROUP BY p, day",
-            Kind::Ledger as u8,
+            LEDGER,
             self.partitions(),
             self.each(|end| end),
             i64::from(days.start) * DAY_MS,
@@ -276,7 +298,7 @@ impl Asked<'_> {
         self.store.rows("comparing the books by day", self.bound(&sql)).await
     }
 
-    /// What the cells of every table hold of each day; the part is the number of the table.
+    /// What the cells of every table hold of each day.
     async fn cells(&self, days: &Range<u32>) -> Result<Vec<OfDay>, StoreError> {
         let one = |(number, (kind, period, table, n)): (usize, (Kind, Period, &str, &str))| {
             let (day, range) = match (kind, period) {
@@ -290,7 +312,7 @@ impl Asked<'_> {
                 }
             };
             format!(
-                "SELECT p, toUInt16({day}) AS day, toUInt8({number}) AS part, toUInt64(sum({n})) AS records FROM \
+                "SELECT p, toUInt16({day}) AS day, toUInt8({number}) AS table, toUInt64(sum({n})) AS records FROM \
                  {{cells}}.unmerged_{table} FINAL WHERE log = {} AND epoch = {} AND p IN ({}) AND {range} GROUP BY p, day",
                 self.log as u8,
                 self.epoch,
