@@ -116,6 +116,7 @@ fn everything_goes_and_comes_back(shared: &Shared) {
     gateways[0] = stack.instance("gateway", 2, Some(address));
     all_shown(&traffic.truth, &one_at_each(address));
     old_days_are_sealed(&stack, &mut traffic);
+    too_large(&mut servers, &stack, &traffic.truth);
     for service in [&mut collectors[1]].into_iter().chain(&mut aggregators).chain(&mut gateways) {
         assert_eq!(service.stop(), "code 0", "{}", service.name());
     }
@@ -139,6 +140,21 @@ fn old_days_are_sealed(stack: &Stack, traffic: &mut Traffic) {
         let found = sums.map(sum);
         if found == [want; 3] { Ok(()) } else { Err(format!("{found:?} of {want} in {sums:?}")) }
     });
+}
+
+/// Cells of one shard that are too large are added up again on both, while the aggregators stand still.
+fn too_large(servers: &mut dev::Servers, stack: &Stack, truth: &Truth) {
+    let spoil = "INSERT INTO cluster_cells.local_unmerged_day SELECT * REPLACE (completed + 500 AS completed) FROM \
+                 cluster_cells.local_unmerged_day FINAL";
+    servers.shards()[1].query(spoil).expect("the shard takes it");
+    assert!(!check::differences(truth, &stack.sql()).is_empty());
+    let printed = stack.run_aggregator("rebuild", &[]).unwrap_or_else(|error| panic!("rebuild: {error}"));
+    assert!(printed.contains("generation 1"), "{printed}");
+    settled(truth, stack, "all cells were added up again");
+    for shard in servers.shards() {
+        let left = "SELECT count() FROM system.databases WHERE startsWith(name, 'cluster_cells_rebuilt_')";
+        assert_eq!(shard.query(left).expect("the shard answers").trim(), "0");
+    }
 }
 
 /// A viewer at each of the two gateways: the kernel deals connections out.

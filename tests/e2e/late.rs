@@ -23,6 +23,7 @@ pub(crate) fn tests() -> Vec<Test> {
     vec![
         Test::new("late::backfill_with_repeats_and_kills_is_exact", backfill_is_exact),
         Test::new("late::retractions_take_every_measure_away", retractions_are_exact),
+        Test::new("late::a_retraction_waits_for_nobody_who_never_comes", nothing_was_backfilled),
         Test::new("late::each_door_names_the_other", each_door_names_the_other),
     ]
 }
@@ -189,6 +190,25 @@ fn retractions_are_exact(shared: &Shared) {
     let viewer = Viewer::connect(gateway.http(), &["overview"]);
     expect::shown(&truth, &viewer, "overview");
     revisions_are_told(gateway.http(), senders.department(&old[0].service_id), (old.len(), wrong.len()));
+    assert_eq!(aggregator.stop(), "code 0");
+}
+
+/// Where nothing was ever sent by backfill, and clocks may differ by more than a round takes.
+fn nothing_was_backfilled(shared: &Shared) {
+    let mut stack = Stack::new(shared, "no_backfill");
+    stack.set("AGGREGATOR_LATE__SKEW_MS", "1000");
+    stack.provision();
+    let (collector, mut aggregator) = (stack.collector(), stack.aggregator(1));
+    let senders = Senders::new(&stack, collector.grpc());
+    let (mut truth, mut mix) = (Truth::default(), Mix::new(74, "no_backfill").recent(600));
+    let live = mix.fresh(200);
+    senders.send_all(&live, PATIENCE);
+    truth.take(&live);
+    for wrong in live[..60].chunks(20) {
+        retract(&senders, wrong);
+        truth.retract(wrong);
+        check::exact(&truth, &stack.sql(), PATIENCE);
+    }
     assert_eq!(aggregator.stop(), "code 0");
 }
 

@@ -169,7 +169,7 @@ fn on_the_page(truth: &Truth, gateway: &dev::Service, today: &str) {
     });
 }
 
-/// While it adds up, and while all stand still for it.
+/// While it adds up, while all stand still for it, and between two exchanges.
 fn killed(shared: &Shared) {
     let (stack, mut feed) = counted(shared, ("rebuild_killed", 72), 4_000);
     let sql = stack.sql();
@@ -205,8 +205,21 @@ fn killed(shared: &Shared) {
     assert!(!check::differences(&feed.truth, &sql).is_empty(), "nothing was exchanged");
     assert_eq!(sql.number("SELECT countIf(is_done) FROM {cells}.rebuilds"), 0);
 
+    let first = "SELECT toString(uuid) FROM system.tables WHERE database = '{cells}' AND name = 'unmerged_minute'";
+    let was = sql.rows::<String>(first);
+    let mut exchanging = start();
+    until_so("the first table changes places", PATIENCE * 2, || sql.rows::<String>(first) != was);
+    assert_ne!(exchanging.kill(), "code 0");
+    feed.write(200);
+    check::counted(&sql, feed.truth.records(), PATIENCE * 2);
+    // Tables of both generations beside one another: what was too large is, nothing else is wrong.
+    until_so("nothing else is wrong", PATIENCE, || {
+        check::differences(&feed.truth, &sql).iter().all(|difference| difference.starts_with("figures.day "))
+    });
+    assert_eq!(sql.number("SELECT countIf(is_done) FROM {cells}.rebuilds"), 0);
+
     let printed = stack.run_aggregator("rebuild", &[]).unwrap_or_else(|error| panic!("rebuild: {error}"));
-    assert!(printed.contains("generation 2"), "{printed}");
+    assert!(printed.contains("generation 3"), "{printed}");
     feed.write(200);
     check::exact(&feed.truth, &sql, PATIENCE);
     let viewer = Viewer::connect(gateway.http(), &TOPICS);

@@ -29,6 +29,8 @@ pub enum Change {
 pub struct Shared {
     changes: Mutex<Vec<Change>>,
     log_ends: Mutex<BTreeMap<u16, u64>>,
+    /// Ends that a broker has named since they were taken.
+    told: Mutex<BTreeMap<u16, u64>>,
 }
 
 /// The consumer's callbacks.
@@ -60,6 +62,18 @@ impl Context {
         let mut ends = locked(&self.0.log_ends);
         let known = ends.entry(partition).or_default();
         *known = end.max(*known);
+    }
+
+    /// A broker was asked where the log of a partition ends.
+    pub fn was_told_log_end(&self, partition: u16, end: u64) {
+        self.saw_log_end(partition, end);
+        locked(&self.0.told).insert(partition, end);
+    }
+
+    /// What a broker has said since the last call.
+    #[must_use]
+    pub fn take_told(&self, partition: u16) -> Option<u64> {
+        locked(&self.0.told).remove(&partition)
     }
 }
 

@@ -17,6 +17,7 @@ pub mod metrics;
 pub mod native;
 pub mod owned;
 pub mod pipeline;
+mod place;
 pub mod provision;
 pub mod raw;
 pub mod reader;

@@ -32,6 +32,7 @@ use crate::counter::{Cell, Counter, Record};
 use crate::live::{Progress, Publisher, packs};
 use crate::metrics::{Burst, Metrics};
 use crate::owned::{Fetched, Next, Owned};
+use crate::place::Places;
 use crate::raw::Raw;
 use crate::reader::{self, Answer, Asker};
 use crate::repair::tell::Tell;
@@ -125,6 +126,7 @@ struct Loop {
     packs: u64,
     repairs: Repairs,
     spilling: Spilling,
+    places: Places,
     is_catching_up: bool,
     is_flushing: bool,
     is_paused: bool,
@@ -139,6 +141,7 @@ pub fn run(wiring: Wiring, shutdown: &Shutdown) -> Result<(), Stopped> {
     let tick = Duration::from_millis(wiring.config.counting.tick_ms);
     let flush = Duration::from_millis(wiring.config.counting.flush_ms);
     let mut this = Loop {
+        places: Places::new(wiring.consumer.context().as_ref().clone()),
         wiring,
         slots: BTreeMap::new(),
         assignments: 0,
@@ -172,6 +175,7 @@ pub fn run(wiring: Wiring, shutdown: &Shutdown) -> Result<(), Stopped> {
         this.check();
         this.spill();
         this.hold_back();
+        this.find_lost();
     }
     this.finish();
     Ok(())

@@ -48,14 +48,13 @@ pub async fn run(config: &Config, after: Option<&After>, dry_run: bool) -> anyho
     let mut lines = topics(config, &rules, dry_run).await?;
     let keep = (rules.keep_minute_days, rules.keep_hour_days);
     let mut has_tables = true;
-    for node in nodes(config) {
-        let store = Store::connect(&node).await.with_context(|| format!("ClickHouse at {}", node.url))?;
+    for (node, store) in nodes(config).await? {
         let applied = schema::provision(&store, &config.schema, keep, dry_run).await;
-        let applied = applied.with_context(|| format!("schema at {}", node.url))?;
+        let applied = applied.with_context(|| format!("schema at {node}"))?;
         has_tables &= !dry_run || applied.is_empty();
         lines.extend(applied.into_iter().map(|line| match config.schema.nodes.len() {
             0 => line,
-            _ => format!("{line} at {}", node.url),
+            _ => format!("{line} at {node}"),
         }));
     }
     if has_tables {
@@ -69,13 +68,20 @@ pub async fn run(config: &Config, after: Option<&After>, dry_run: bool) -> anyho
     Ok(lines)
 }
 
-/// Every node whose tables are made one by one: all of a cluster without replicas, else the one that is talked to.
-fn nodes(config: &Config) -> Vec<runtime::clickhouse::Config> {
+/// Every node whose tables are made one by one, with its address: all of a cluster without replicas, else the one that is
+/// talked to.
+pub(crate) async fn nodes(config: &Config) -> anyhow::Result<Vec<(String, Store)>> {
     let own = &config.clickhouse;
-    match config.schema.nodes.as_slice() {
-        [] => vec![own.clone()],
-        nodes => nodes.iter().map(|url| runtime::clickhouse::Config { url: url.clone(), ..own.clone() }).collect(),
+    let urls = match config.schema.nodes.as_slice() {
+        [] => std::slice::from_ref(&own.url),
+        nodes => nodes,
+    };
+    let mut nodes = Vec::new();
+    for url in urls {
+        let node = runtime::clickhouse::Config { url: url.clone(), ..own.clone() };
+        nodes.push((url.clone(), Store::connect(&node).await.with_context(|| format!("ClickHouse at {url}"))?));
     }
+    Ok(nodes)
 }
 
 async fn topics(config: &Config, rules: &Rules, dry_run: bool) -> anyhow::Result<Vec<String>> {

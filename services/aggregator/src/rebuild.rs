@@ -2,7 +2,8 @@
 //!
 //! The long part goes on while events are counted: day by day, then once more what came meanwhile. Only then all
 //! aggregators stand still (`generation`), the last records are added up, the tables change places, and counting goes on
-//! from the ledger with nothing in memory. Reads go on all the time: each table is whole before and after.
+//! from the ledger with nothing in memory. Reads go on all the time: each table is whole before and after. In a cluster of
+//! shards every server exchanges its own tables while all stand still.
 //!
 //! Invariant: the new cells are a function of raw and of nothing that the old ones say, but for what raw does not have: days
 //! of which it has dropped records are taken over as they are, minutes and hours that are past their time are left out. An
@@ -23,6 +24,7 @@ use crate::config::Config;
 use crate::counter::Cell;
 use crate::repair::facts::{self, TABLES};
 use crate::repair::{Kind, Place, again, together, without};
+use crate::schema::BY_SOURCE;
 use crate::standing::Standing;
 use crate::{provision, rows, schema, store};
 
@@ -38,8 +40,8 @@ const CELLS_AT_ONCE: usize = 50_000;
 /// that serve are then as they were, and the command can be given again.
 pub async fn run(config: &Config) -> anyhow::Result<()> {
     ensure!(
-        config.schema.cluster.is_empty(),
-        "schema.cluster is set: cells of a cluster are not rebuilt by this command"
+        config.schema.cluster.is_empty() || !config.schema.replicated,
+        "schema.replicated is set: cells of replicated tables are not rebuilt by this command"
     );
     let (epoch, _) = provision::rules(config)?;
     let store = Store::connect(&config.clickhouse).await?;
@@ -73,6 +75,10 @@ struct Building {
     store: Store,
     /// A database with the new tables under the same names.
     new: Store,
+    /// Every server with tables of its own, each of which changes places there.
+    nodes: Vec<(String, Store)>,
+    /// Name of the cluster, if there is one.
+    cluster: String,
     rules: BTreeMap<Source, domain::rules::Book>,
     /// Where raw of each source begins, if not at 0.
     begins: BTreeMap<Source, u64>,
@@ -86,19 +92,18 @@ impl Building {
     /// Makes empty tables and takes over what raw cannot tell.
     async fn begin(config: &Config, store: Store) -> anyhow::Result<Self> {
         let prefix = format!("{}_rebuilt_", config.clickhouse.cells);
-        drop_left(&store, &prefix).await?;
+        let nodes = provision::nodes(config).await?;
+        for (_, node) in &nodes {
+            drop_left(node, &prefix).await?;
+        }
         // A name of its own: another rebuild that begins meanwhile makes this one fail, and never gives it empty tables.
         let name = format!("{prefix}{}", now_ms());
         let new = Store::connect(&StoreConfig { cells: name, ..config.clickhouse.clone() }).await?;
-        new.execute("making a database", "CREATE DATABASE {cells}").await?;
         let (rules, begins, done) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let has_silent = has_silent_retractions(&store).await?;
-        let mut building = Self { store, new, rules, begins, done, has_silent };
-        for (.., table, _) in TABLES {
-            building
-                .both("making a table", "CREATE TABLE {new}.unmerged_{table} AS {cells}.unmerged_{table}", table)
-                .await?;
-        }
+        let cluster = config.schema.cluster.clone();
+        let mut building = Self { store, new, nodes, cluster, rules, begins, done, has_silent };
+        building.make().await?;
         for source in building.ends().await?.into_keys() {
             building.rules.insert(source, store::book(&building.store, source).await?);
             building.done.insert(source, 0);
@@ -107,10 +112,31 @@ impl Building {
         Ok(building)
     }
 
-    /// A statement about a table here and there.
-    async fn both(&self, doing: &'static str, sql: &str, table: &str) -> Result<(), StoreError> {
-        let sql = sql.replace("{new}", self.new.databases().0).replace("{table}", table);
-        self.store.execute(doing, &sql).await
+    /// Empty tables on every node.
+    async fn make(&self) -> Result<(), StoreError> {
+        self.each("making a database", "CREATE DATABASE {new}", "").await?;
+        for (.., table, _) in TABLES {
+            self.each("making a table", "CREATE TABLE {new}.{table} AS {cells}.{table}", table).await?;
+            if !self.cluster.is_empty() {
+                let over = format!(
+                    "CREATE TABLE {{new}}.unmerged_{table} AS {{new}}.{{table}} ENGINE = Distributed({}, {{new}}, {{table}}, \
+                     toUInt64({BY_SOURCE}))",
+                    self.cluster
+                );
+                self.each("making a distributed table", &over, table).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A statement about a table here and there, on every node, where a cluster has a local one.
+    async fn each(&self, doing: &'static str, sql: &str, table: &str) -> Result<(), StoreError> {
+        let local = if self.cluster.is_empty() { "unmerged_" } else { "local_unmerged_" };
+        let sql = sql.replace("{new}", self.new.databases().0).replace("{table}", &format!("{local}{table}"));
+        for (_, node) in &self.nodes {
+            node.execute(doing, &sql).await?;
+        }
+        Ok(())
     }
 
     /// The ends of all books of which raw tells everything.
@@ -148,11 +174,10 @@ impl Building {
                 _ => "toDate(t, 'Europe/London')",
             };
             let sql = format!(
-                "INSERT INTO {{new}}.unmerged_{{table}} SELECT * FROM {{cells}}.unmerged_{{table}} WHERE log = {} AND epoch = \
-                 {epoch} AND p = {partition} AND {day} <= toDate({last})",
+                "INSERT INTO {{new}}.{{table}} SELECT * FROM {{cells}}.{{table}} WHERE log = {} AND epoch = {epoch} AND p = {partition} AND {day} <= toDate({last})",
                 log as u8
             );
-            self.both("taking over cells that raw cannot tell", &sql, table).await?;
+            self.each("taking over cells that raw cannot tell", &sql, table).await?;
         }
         Ok(())
     }
@@ -231,27 +256,26 @@ impl Building {
             return Ok(());
         }
         println!("retractions of an older program: the cells of corrections are taken over as they are");
-        let sql = "INSERT INTO {new}.unmerged_{table} SELECT * FROM {cells}.unmerged_{table} WHERE log = 'corrections'";
+        let sql = "INSERT INTO {new}.{table} SELECT * FROM {cells}.{table} WHERE log = 'corrections'";
         for (.., table, _) in TABLES {
-            self.both("taking over the cells of corrections", sql, table).await?;
+            self.each("taking over the cells of corrections", sql, table).await?;
         }
         Ok(())
     }
 
     /// While all stand still: each new table in the place of the old one. Sealed days are made again from the new cells.
-    async fn exchange(&self) -> anyhow::Result<()> {
-        let sql = "EXCHANGE TABLES {new}.unmerged_{table} AND {cells}.unmerged_{table}";
+    async fn exchange(&self) -> Result<(), StoreError> {
+        let sql = "EXCHANGE TABLES {new}.{table} AND {cells}.{table}";
         for (.., table, _) in TABLES {
-            self.both("exchanging the cells", sql, table).await?;
+            self.each("exchanging the cells", sql, table).await?;
         }
-        for table in ["unmerged_seals", "sealed_day"] {
-            self.both("forgetting sealed days", "TRUNCATE TABLE {cells}.{table}", table).await?;
-        }
-        Ok(())
+        self.each("forgetting seals", "TRUNCATE TABLE {cells}.{table}", "seals").await?;
+        let local = if self.cluster.is_empty() { "" } else { "local_" };
+        self.each("forgetting sealed days", &format!("TRUNCATE TABLE {{cells}}.{local}sealed_day"), "").await
     }
 
     async fn drop_old(&self) -> anyhow::Result<()> {
-        Ok(self.new.execute("dropping the old cells", "DROP DATABASE {cells} SYNC").await?)
+        Ok(self.each("dropping the old cells", "DROP DATABASE {new} SYNC", "").await?)
     }
 }
 

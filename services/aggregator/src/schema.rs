@@ -73,7 +73,7 @@ struct Form<'a> {
 
 /// The shard of a row: versions of a cell merge within a shard only, so a source is whole on one. Keys are taken as
 /// numbers: an insert by a date would be refused.
-const BY_SOURCE: &str = "epoch + p";
+pub(crate) const BY_SOURCE: &str = "epoch + p";
 
 impl Form<'_> {
     /// The statements of a file: in the cluster form each table is a local one and a distributed one over it.

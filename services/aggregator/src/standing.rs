@@ -12,6 +12,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use runtime::clickhouse::{Error as StoreError, Store};
 
 use crate::config::Config;
+use crate::provision;
 
 /// How long a request holds unless it is renewed.
 const HOLDS: Duration = Duration::from_secs(60);
@@ -27,6 +28,8 @@ const SETTLING: Duration = Duration::from_secs(2);
 /// A request for one generation.
 pub(crate) struct Standing {
     store: Store,
+    /// Every server that may be inserting.
+    nodes: Vec<(String, Store)>,
     generation: u32,
     groups: Vec<String>,
     kafka: runtime::kafka::Config,
@@ -42,6 +45,7 @@ impl Standing {
         let late = [Log::Backfill, Log::Corrections].map(|log| format!("{group}-{}", log.name()));
         let mut standing = Self {
             store,
+            nodes: provision::nodes(config).await?,
             generation: last.first().copied().unwrap_or(0) + 1,
             groups: [group.clone()].into_iter().chain(late).collect(),
             kafka: config.kafka.clone(),
@@ -117,10 +121,15 @@ impl Standing {
     }
 
     async fn inserting(&self) -> Result<u64, StoreError> {
-        let sql = "SELECT count() FROM system.processes WHERE query_kind = 'Insert' AND startsWith(query, concat('INSERT INTO ', \
-                   ?, '.unmerged_'))";
-        let query = self.store.query(sql).bind(self.store.databases().0);
-        Ok(self.store.rows::<u64>("looking for inserts under way", query).await?.first().copied().unwrap_or(0))
+        let sql = "SELECT count() FROM system.processes WHERE query_kind = 'Insert' AND match(query, concat('^INSERT INTO ', ?, \
+                   '\\\\.(local_|)unmerged_'))";
+        let mut inserts = 0;
+        for (_, node) in &self.nodes {
+            let query = node.query(sql).bind(node.databases().0);
+            let found = node.rows::<u64>("looking for inserts under way", query).await?;
+            inserts += found.first().copied().unwrap_or(0);
+        }
+        Ok(inserts)
     }
 }
 

@@ -108,7 +108,8 @@ fn day(w: &Wall) -> Markup {
     html! {
         section.wband {
             (usual(w))
-            svg.wchart role="img" aria-label="Transactions today by time of day" {
+            (by_hour(&w.total.minutes, start))
+            svg.wchart role="img" aria-label="Transactions today by time of day; the table before it has them by hour" {
                 g.whl data-part="hours" { (PreEscaped(hour_marks(start, day_minutes, minute))) }
                 svg width="100%" height="100%" viewBox="0 0 1000 200" preserveAspectRatio="none" { path.ln data-part="line" d=(path) {} }
                 line.wnow data-part="now" x1=(chart::pct(now)) x2=(chart::pct(now)) y1="0" y2="100%" {}
@@ -116,6 +117,26 @@ fn day(w: &Wall) -> Markup {
                 g.whw data-part="hour-words" { (PreEscaped(hour_marks(start, day_minutes, minute))) }
                 rect.wgap data-part="gap" x="0" width="0" y="0" height="100%" {}
                 circle.wend data-part="end" cx=(chart::pct(x / 1_000.0)) cy=(chart::pct(y / 200.0)) r=".9vh" {}
+            }
+        }
+    }
+}
+
+/// What the line shows, for who cannot see it; `web/wall.js` has the twin.
+fn by_hour(minutes: &[Option<u64>], day_start_ms: i64) -> Markup {
+    let hours = (0..).zip(minutes.chunks(60));
+    html! {
+        table.vh {
+            caption { "Transactions today by hour, the last one so far" }
+            thead { tr { th scope="col" { "From" } th scope="col" { "Transactions" } } }
+            tbody data-part="table" {
+                @for (hour, minutes) in hours {
+                    @let n = minutes.iter().flatten().copied().reduce(|a, b| a + b);
+                    tr {
+                        th scope="row" { (clock::hm(day_start_ms + hour * 60 * MINUTE_MS)) }
+                        td { (n.map_or_else(|| "none".to_owned(), format::exact)) }
+                    }
+                }
             }
         }
     }

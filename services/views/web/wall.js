@@ -7,7 +7,7 @@
  * first whether the gateway is well.
  * @module
  */
-import { hourMarks, pct, wallLine } from "./chart.js";
+import { hourMarks, pct, sum, wallLine } from "./chart.js";
 import { count, day, dayAfter, dayStart, exact, hm, hms, short, spanFine, spanShort, wallDate, zone } from "./format.js";
 import { Live } from "./live.js";
 import { periods, write, writeFigure } from "./paint.js";
@@ -61,6 +61,16 @@ export function heroText(n) {
   return n === null ? "none yet" : n > 9_999_999 ? short(n) : exact(n);
 }
 
+/** The day's line as rows of a table. @param {(number | null)[]} figures of its minutes @param {number} start */
+function hourRows(figures, start) {
+  let out = "";
+  for (let i = 0; i < figures.length; i += 60) {
+    const n = sum(figures.slice(i, i + 60));
+    out += `<tr><th scope="row">${hm(start + i * 60_000)}</th><td>${n === null ? "none" : exact(n)}</td></tr>`;
+  }
+  return out;
+}
+
 class Wall {
   constructor() {
     const { now, wm } = document.body.dataset;
@@ -68,7 +78,7 @@ class Wall {
     this.live = new Live("wall", 1, made);
     this.parts = {
       title: part("title"), clock: part("clock"), unit: part("rate-unit"), usual: part("usual"), usual1: part("usual-1"),
-      usual2: part("usual-2"), hours: part("hours"), words: part("hour-words"), line: part("line"), now: part("now"), end: part("end"),
+      usual2: part("usual-2"), hours: part("hours"), table: part("table"), words: part("hour-words"), line: part("line"), now: part("now"), end: part("end"),
       gap: part("gap"), tiles: part("tiles"), message: part("message"), heard: part("heard"), again: part("again"),
       connection: part("connection"), pipeline: part("pipeline"), sources: part("sources"), status: part("status"),
     };
@@ -271,9 +281,10 @@ class Wall {
       figures.push(value === null ? null : Number(value));
     }
     const [path, x, y] = wallLine(figures, minutes);
-    const { hours, words, line, end } = this.parts;
+    const { hours, table, words, line, end } = this.parts;
     hours.innerHTML = hourMarks(start, minutes, at.minuteS / 60 - start / 60_000);
     words.innerHTML = hours.innerHTML;
+    table.innerHTML = hourRows(figures, start);
     line.setAttribute("d", path);
     end.setAttribute("cx", pct(x / 1000));
     end.setAttribute("cy", pct(y / 200));

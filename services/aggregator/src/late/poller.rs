@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::consumer::{self, Change, Consumer};
 use crate::owned::Fetched;
 use crate::pipeline::{Stopped, failed, fetched};
+use crate::place::Places;
 
 /// Records of a partition that may wait here; beyond it fetching pauses.
 const WAITING_MAX: usize = 20_000;
@@ -53,6 +54,11 @@ impl Poller {
             }
         }
         changes
+    }
+
+    /// For who looks whether the client has lost its place.
+    pub(super) fn places(&self) -> Places {
+        Places::new(self.consumer.context().as_ref().clone())
     }
 
     /// One past the last record of a partition, as far as known.

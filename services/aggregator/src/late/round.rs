@@ -14,7 +14,7 @@ use runtime::clock::now_ms;
 use super::check::Checks;
 use super::decide::others;
 use super::lookup;
-use super::settled::Settled;
+use super::settled::{self, Settled};
 use super::source::{Ask, Decided, Late};
 use crate::consumer::Bounds;
 use crate::counter::{Counter, Resident, Resume};
@@ -189,9 +189,8 @@ impl Rounds {
     }
 
     async fn read_ledgers(&mut self) -> Result<(), Error> {
-        for (source, applied_end) in store::applied_ends(&self.store, self.epoch).await? {
-            self.settled.entry(source).or_default().applied(applied_end);
-        }
+        let ends = store::applied_ends(&self.store, self.epoch).await?.into_iter().collect();
+        settled::read(&mut self.settled, &ends);
         Ok(())
     }
 
@@ -277,6 +276,12 @@ impl Rounds {
             self.sources.values_mut().for_each(Late::evict);
         }
         Ok(ends.into_iter().map(|(source, end)| (source.partition, end)).collect())
+    }
+
+    /// Partitions that wait for nothing but records, each with the offset that must come next.
+    pub(super) fn ready_for_more(&self) -> impl Iterator<Item = (u16, u64)> {
+        let ready = self.sources.iter().filter(|(_, late)| late.waiting() == 0);
+        ready.map(|(partition, late)| (*partition, late.follows()))
     }
 
     /// Tells the gateways how far each source has come.

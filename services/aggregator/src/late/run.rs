@@ -10,6 +10,7 @@ use futures::future::try_join_all;
 use runtime::backoff::Backoff;
 use runtime::clickhouse::Store;
 use runtime::shutdown::Shutdown;
+use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 
 use super::check::Checks;
@@ -78,7 +79,7 @@ pub async fn run(log: Log, wiring: Wiring, mut shutdown: Shutdown) -> anyhow::Re
     let mut rounds = Rounds::new((log, epoch), skew_ms, store, own, waits_for, publisher, stall, metrics, checks);
     let mut poller = Poller::join(&config, log).context("consumer")?;
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
-    let mut beaten = Instant::now();
+    let (mut beaten, mut places, tasks) = (Instant::now(), poller.places(), Handle::current());
     let mut taken_up: TakenUp = Vec::new();
     while !shutdown.is_stopping() {
         poller.gather()?;
@@ -113,6 +114,10 @@ pub async fn run(log: Log, wiring: Wiring, mut shutdown: Shutdown) -> anyhow::Re
                 sleep(backoff.next_wait()).await;
             }
             Err(error) => return Err(error.into()),
+        }
+        for partition in places.lost(rounds.ready_for_more(), &rounds.own, &tasks) {
+            tracing::warn!(log = log.name(), partition, "nothing comes although the log goes on; taken up anew");
+            taken_up.push((partition, None));
         }
         if beaten.elapsed() >= BEAT_EVERY {
             beaten = Instant::now();

@@ -3,7 +3,9 @@
 //! Invariant: an instant counts as settled only when the ledger, as read last, reaches an end of the log that was asked
 //! for after the instant had passed on every clock. A ledger that falls back, from a restored backup, unsettles again.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+
+use domain::source::Source;
 
 /// What is known of one source.
 #[derive(Debug, Default)]
@@ -51,9 +53,36 @@ impl Settled {
     }
 }
 
+/// Takes what all ledgers say. Of a source that has none nothing is applied, which settles it if nothing came to it.
+pub fn read(settled: &mut BTreeMap<Source, Settled>, ends: &BTreeMap<Source, u64>) {
+    for source in ends.keys() {
+        settled.entry(*source).or_default();
+    }
+    for (source, settled) in settled {
+        settled.applied(ends.get(source).copied().unwrap_or(0));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::source::Log;
+
+    #[test]
+    fn a_log_to_which_nothing_ever_came_is_settled_as_often_as_it_is_asked() {
+        let source = Source { log: Log::Backfill, epoch: 1, partition: 7 };
+        let mut all = BTreeMap::new();
+        for asked_at_ms in [1_000, 2_000, 3_000] {
+            all.entry(source).or_insert_with(Settled::default).asked(asked_at_ms, 0);
+            read(&mut all, &BTreeMap::new());
+            assert_eq!(all[&source].through_ms(10), asked_at_ms - 21);
+        }
+        all.get_mut(&source).expect("it is there").asked(4_000, 5);
+        read(&mut all, &BTreeMap::from([(source, 5)]));
+        assert_eq!(all[&source].through_ms(10), 3_979);
+        read(&mut all, &BTreeMap::new());
+        assert_eq!(all[&source].through_ms(10), i64::MIN, "its ledger was lost");
+    }
 
     #[test]
     fn an_instant_is_settled_when_the_ledger_reaches_an_end_that_was_asked_for_after_it() {

@@ -54,6 +54,21 @@ impl Loop {
         }
     }
 
+    /// Takes up anew where nothing comes although the log goes on.
+    pub(super) fn find_lost(&mut self) {
+        let is_ready = |slot: &Slot| match slot {
+            Slot::Counting(_, owned) if !self.is_paused && !owned.is_paused && owned.is_clear() => {
+                Some(owned.counter.next())
+            }
+            _ => None,
+        };
+        let ready = self.slots.iter().filter_map(|(partition, slot)| Some((*partition, is_ready(slot)?)));
+        for partition in self.places.lost(ready, &self.wiring.bounds, &self.wiring.tasks) {
+            tracing::warn!(source = %self.source(partition), "nothing comes although the log goes on; taken up anew");
+            self.take_up(partition);
+        }
+    }
+
     /// Pauses what cannot be taken in and resumes what can.
     pub(super) fn hold_back(&mut self) {
         let bound = self.wiring.config.counting.unstored_rows_max;
