@@ -59,19 +59,22 @@ impl Places {
         for (partition, next) in ready {
             let goes_on = self.context.log_end(partition) > next;
             let told = self.context.take_told(partition).is_some_and(|end| end > next);
-            let before = self.waits.get(&partition).filter(|(was, _)| *was == next && goes_on);
-            let since = before.map_or(now, |(_, since)| *since);
-            waits.insert(partition, (next, since));
             if !goes_on {
                 idle.push(partition);
-            } else if now.duration_since(since) >= STANDS {
-                if told {
-                    lost.push(partition);
-                    waits.remove(&partition);
-                } else {
-                    ask.push(partition);
-                }
+                continue;
             }
+            let before = self.waits.get(&partition).filter(|(was, _)| *was == next);
+            let since = before.map_or(now, |(_, since)| *since);
+            let is_long = now.duration_since(since) >= STANDS;
+            match (is_long, told) {
+                (true, true) => {
+                    lost.push(partition);
+                    continue;
+                }
+                (true, false) => ask.push(partition),
+                (false, _) => {}
+            }
+            waits.insert(partition, (next, since));
         }
         self.waits = waits;
         if let Some(next) = idle.iter().find(|partition| **partition > self.asked).or(idle.first()) {
