@@ -198,7 +198,8 @@ impl Building {
             let rules = book.at(end - 1).with_context(|| format!("rules of {source}"))?.0;
             let days = self.days(source, from..end).await?;
             let mut cells = 0;
-            for some in together(&days) {
+            // All days of all records are among them the first time.
+            for some in together(&days, from == 0) {
                 let places: Vec<_> = some.iter().flat_map(|day| places(*day, rules, now_ms)).collect();
                 let counted = again::cells(&self.store, source, book, &places, end).await?;
                 cells += counted.len();

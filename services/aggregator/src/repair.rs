@@ -163,12 +163,13 @@ pub fn judge(facts: &Facts, stored_end: u64) -> Option<Finding> {
 /// So many records of several days are read at once; each query costs some milliseconds.
 const RECORDS_AT_ONCE: u64 = 1_000_000;
 
-/// Days that are read at once, of days with so many records: neighbours, as long as they have few.
+/// Days that are read at once, of days with so many records: neighbours, as long as they have few. Those between are read
+/// too, so that days with others between them are neighbours only if these are known to be `empty`.
 #[must_use]
-pub fn together(days: &BTreeMap<u32, u64>) -> Vec<Vec<u32>> {
+pub fn together(days: &BTreeMap<u32, u64>, empty: bool) -> Vec<Vec<u32>> {
     let (mut all, mut records): (Vec<Vec<u32>>, u64) = (Vec::new(), 0);
     for (day, n) in days {
-        let follows = all.last().and_then(|some| some.last()).is_some_and(|last| last + 1 == *day);
+        let follows = all.last().and_then(|some| some.last()).is_some_and(|last| empty || last + 1 == *day);
         records = if follows { records + n } else { *n };
         match all.last_mut().filter(|_| follows && records <= RECORDS_AT_ONCE) {
             Some(some) => some.push(*day),
@@ -190,7 +191,7 @@ pub fn at_once(places: &BTreeMap<Place, u64>) -> Vec<Vec<Place>> {
         *day = (*records).max(*day);
     }
     let of = |some: &Vec<u32>| places.keys().filter(|place| some.contains(&place.day)).copied().collect();
-    together(&days).iter().map(of).collect()
+    together(&days, false).iter().map(of).collect()
 }
 
 /// What cannot be put right, since a figure never falls: records too many in the books, in the cells.
@@ -249,8 +250,9 @@ mod tests {
     #[test]
     fn neighbouring_days_with_few_records_are_read_at_once() {
         let days = [(3, 10), (4, RECORDS_AT_ONCE - 10), (5, 1), (6, RECORDS_AT_ONCE + 1), (8, 1), (9, 1)];
-        assert_eq!(together(&days.into()), [vec![3, 4], vec![5], vec![6], vec![8, 9]]);
-        assert!(together(&BTreeMap::new()).is_empty());
+        assert_eq!(together(&days.into(), false), [vec![3, 4], vec![5], vec![6], vec![8, 9]]);
+        assert_eq!(together(&[(3, 10), (4, 10), (9, 1)].into(), true), [vec![3, 4, 9]]);
+        assert!(together(&BTreeMap::new(), false).is_empty());
         let place = |kind, day| Place { kind, period: Period::Day, day };
         let places = [(Kind::Counts, 3), (Kind::Counts, 4), (Kind::Pages, 4), (Kind::Pages, 6)];
         let places = places.map(|(kind, day)| (place(kind, day), 2)).into();

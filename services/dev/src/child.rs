@@ -9,7 +9,11 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
     process::{self, ChildStdin, ChildStdout, Command, ExitStatus, Stdio},
-    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -35,6 +39,8 @@ pub struct Spec {
     pub log: PathBuf,
     /// How long it has to stop when asked to, before it is killed.
     pub grace: Duration,
+    /// Whether it is started again when it aborts.
+    pub again: bool,
 }
 
 impl Spec {
@@ -48,6 +54,7 @@ impl Spec {
             environment: Vec::new(),
             log: log.to_owned(),
             grace: Duration::from_secs(15),
+            again: false,
         }
     }
 }
@@ -58,7 +65,7 @@ pub struct Child {
     spec: Spec,
     guard: process::Child,
     orders: Option<ChildStdin>,
-    pid: u32,
+    pid: Arc<AtomicU32>,
     lines: Receiver<String>,
     exit: Option<String>,
 }
@@ -78,6 +85,7 @@ impl Child {
         let errors = log.try_clone().doing(|| spec.log.display().to_string())?;
         let mut command = Command::new(bins::dev()?);
         command.arg("guard").arg("--grace-ms").arg(spec.grace.as_millis().to_string());
+        command.args(spec.again.then_some("--again"));
         command.arg("--").arg(&spec.program).args(&spec.arguments);
         // What is printed goes to a file, where colours are noise.
         command.env("NO_COLOR", "1");
@@ -89,13 +97,14 @@ impl Child {
         let mut guard = command.spawn().doing(|| format!("starting {}", spec.name))?;
         let orders = guard.stdin.take();
         let out = guard.stdout.take().expect("the guard's output is a pipe");
-        let (pids, pid) = sync_channel(1);
+        let (named, is_named) = sync_channel(1);
         let (sender, lines) = sync_channel(LINES_KEPT);
-        thread::spawn(move || copy(out, log, &pids, &sender));
-        let mut child = Self { spec, guard, orders, pid: 0, lines, exit: None };
-        match pid.recv_timeout(Duration::from_secs(10)) {
-            Ok(pid) => child.pid = pid,
-            Err(_) => return Err(child.ended_error()),
+        let pid = Arc::new(AtomicU32::new(0));
+        let (told, starts) = (Arc::clone(&pid), if spec.again { usize::MAX } else { 1 });
+        thread::spawn(move || copy(out, log, (&told, starts, &named), &sender));
+        let mut child = Self { spec, guard, orders, pid, lines, exit: None };
+        if is_named.recv_timeout(Duration::from_secs(10)).is_err() {
+            return Err(child.ended_error());
         }
         Ok(child)
     }
@@ -103,7 +112,7 @@ impl Child {
     /// The process id of the program itself, not of its guard.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.pid
+        self.pid.load(Ordering::Relaxed)
     }
 
     /// What it was started with.
@@ -277,12 +286,18 @@ fn open_log(path: &Path) -> Result<File> {
 
 /// Copies the child's output into its log, and takes the guard's line out of it. The child may
 /// have printed before the guard came to say its pid.
-fn copy(out: ChildStdout, mut log: File, pids: &SyncSender<u32>, lines: &SyncSender<String>) {
-    let mut named = false;
+fn copy(
+    out: ChildStdout,
+    mut log: File,
+    (told, mut starts, named): (&AtomicU32, usize, &SyncSender<()>),
+    lines: &SyncSender<String>,
+) {
     for line in BufReader::new(out).lines().map_while(Result::ok) {
-        if let Some(pid) = guard_pid(&line).filter(|_| !named) {
-            named = true;
-            let _ = pids.send(pid);
+        if let Some(pid) = guard_pid(&line).filter(|_| starts > 0) {
+            starts -= 1;
+            told.store(pid, Ordering::Relaxed);
+            // Who waits waits for the first only.
+            let _ = named.try_send(());
             continue;
         }
         // The log is for reading afterwards and the lines are for who asks: neither may stop the

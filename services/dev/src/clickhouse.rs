@@ -207,6 +207,8 @@ impl Own {
         let mut spec = match &self.program {
             Program::Library(library) => {
                 let mut spec = Spec::new(&name, &bins::dev()?, &log);
+                // A client that goes away while it is answered can end the library: nothing there catches that.
+                spec.again = true;
                 spec.arguments = vec!["clickhouse-server".into(), "--library".into(), text(library)];
                 spec.arguments.extend(["--path".into(), text(&self.dir)]);
                 spec.arguments.extend(["--http-port".into(), http_port.to_string()]);

@@ -3,13 +3,17 @@
 //! It starts the child in a process group of its own and watches its own standard input, which
 //! is a pipe from the parent: when the pipe closes, because the parent ended in whatever way
 //! (kill -9 included), it asks the child to stop, waits a bounded time, and kills it. So no child
-//! outlives its parent. It ends as its child ended, and never starts it again.
+//! outlives its parent. It ends as its child ended, and starts it again only after an abort and if it was told so.
 //!
 //! Protocol: one line on standard output is `{"guard":{"pid":N}}`, N being the child's, at the
-//! latest after what the child prints at once; all else there is the child's. Each line on standard input is a signal for the child's group:
+//! latest after what the child prints at once, and one for each further start; all else there is the child's. Each line on standard input is a signal for the child's group:
 //! `TERM`, `KILL`, `STOP` or `CONT`.
 
-use std::{io::Write as _, process::Stdio, time::Duration};
+use std::{
+    io::Write as _,
+    process::Stdio,
+    time::{Duration, Instant},
+};
 
 use nix::{
     sys::signal::{Signal, killpg},
@@ -23,17 +27,30 @@ use tokio::{
 
 use crate::error::{Doing as _, Error, Result};
 
+/// A child that aborts sooner would do so for ever.
+const LIVED: Duration = Duration::from_secs(5);
+
 /// Runs the command until it ends, or until the parent does, and returns the exit code to end
-/// with: the child's, or 128 plus the signal that killed it.
+/// with: the child's, or 128 plus the signal that killed it. With `again` it is started again
+/// when it aborts.
 ///
 /// # Errors
 /// When the command cannot be started or waited for.
-pub fn run(command: &[String], grace: Duration) -> Result<i32> {
+pub fn run(command: &[String], grace: Duration, again: bool) -> Result<i32> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .doing(|| "starting the guard's runtime".into())?;
-    let code = runtime.block_on(watch(command, grace));
+    let code = runtime.block_on(async {
+        loop {
+            let began = Instant::now();
+            let code = watch(command, grace).await?;
+            if !again || code != 128 + Signal::SIGABRT as i32 || began.elapsed() < LIVED {
+                return Ok(code);
+            }
+            eprintln!("guard: the program aborted; it is started again");
+        }
+    });
     // A read of standard input may still be blocked on its thread: do not wait for it.
     runtime.shutdown_background();
     code

@@ -68,6 +68,9 @@ enum Command {
         /// How long the command has to stop before it is killed, in milliseconds.
         #[arg(long, default_value_t = 10_000)]
         grace_ms: u64,
+        /// Start the command again when it aborts (SIGABRT), unless it had just begun.
+        #[arg(long)]
+        again: bool,
         /// The command.
         #[arg(last = true, required = true)]
         command: Vec<String>,
@@ -127,8 +130,8 @@ fn obey(command: Command) -> anyhow::Result<ExitCode> {
                 fetch::tests(&cache);
             }
         }
-        Command::Guard { grace_ms, command } => {
-            let code = guard::run(&command, Duration::from_millis(grace_ms))?;
+        Command::Guard { grace_ms, again, command } => {
+            let code = guard::run(&command, Duration::from_millis(grace_ms), again)?;
             // The whole code: `ExitCode` takes the same range.
             return Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)));
         }
