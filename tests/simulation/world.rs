@@ -10,6 +10,7 @@ use rand::Rng as _;
 use rand::rngs::StdRng;
 
 use crate::cells::Cells;
+use crate::log::BEGIN_MS;
 use crate::told::Told;
 
 /// Rows of raw by offset, as far as there are any.
@@ -98,7 +99,7 @@ impl World {
             live: Cells::default(),
             runs: Vec::new(),
             topic: Vec::new(),
-            now_ms: i64::MIN,
+            now_ms: BEGIN_MS,
             told: Told::default(),
             backup: Store::default(),
         }
