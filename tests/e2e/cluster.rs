@@ -147,10 +147,14 @@ fn too_large(servers: &mut dev::Servers, stack: &Stack, truth: &Truth) {
     let spoil = "INSERT INTO cluster_cells.local_unmerged_day SELECT * REPLACE (completed + 500 AS completed) FROM \
                  cluster_cells.local_unmerged_day FINAL";
     servers.shards()[1].query(spoil).expect("the shard takes it");
-    assert!(!check::differences(truth, &stack.sql()).is_empty());
+    // Some events stand in the log more often than was counted here, as duplicates.
+    let is_figure = |one: &String| one.starts_with("figures.") && !one.starts_with("figures.ledger");
+    let wrong = || check::differences(truth, &stack.sql()).into_iter().filter(is_figure).collect::<Vec<_>>();
+    assert!(!wrong().is_empty());
     let printed = stack.run_aggregator("rebuild", &[]).unwrap_or_else(|error| panic!("rebuild: {error}"));
     assert!(printed.contains("generation 1"), "{printed}");
-    settled(truth, stack, "all cells were added up again");
+    until("all cells are right", PATIENCE, || if wrong().is_empty() { Ok(()) } else { Err(wrong().join("\n")) });
+    assert_eq!(check::imbalances(&stack.sql()), Vec::<String>::new());
     for shard in servers.shards() {
         let left = "SELECT count() FROM system.databases WHERE startsWith(name, 'cluster_cells_rebuilt_')";
         assert_eq!(shard.query(left).expect("the shard answers").trim(), "0");

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::statistics::Statistics;
-use rdkafka::types::RDKafkaRespErr;
+use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 use crate::config;
@@ -151,9 +151,15 @@ pub fn one(topic: &str, partition: u16) -> TopicPartitionList {
 /// Asks for the bounds of the log. On a connection of its own: on the consumer's a question waits behind a fetch, which
 /// the broker holds back until there is something.
 pub struct Bounds {
-    client: BaseConsumer,
+    client: Mutex<Arc<BaseConsumer>>,
+    kafka: runtime::kafka::Config,
     topic: String,
 }
+
+/// How long a question may take.
+const ASKED: Duration = Duration::from_secs(3);
+/// After so long a question is given up: the client was seen to forget one when its broker went away, in spite of the limit.
+const FORGOTTEN: Duration = Duration::from_secs(12);
 
 impl Bounds {
     /// Connects.
@@ -161,7 +167,12 @@ impl Bounds {
     /// # Errors
     /// If the settings make no client.
     pub fn new(kafka: &runtime::kafka::Config, topic: &str) -> Result<Self, KafkaError> {
-        Ok(Self { client: kafka.consumer("aggregator-bounds").create()?, topic: topic.to_owned() })
+        let client = Mutex::new(Arc::new(Self::client(kafka)?));
+        Ok(Self { client, kafka: kafka.clone(), topic: topic.to_owned() })
+    }
+
+    fn client(kafka: &runtime::kafka::Config) -> Result<BaseConsumer, KafkaError> {
+        kafka.consumer("aggregator-bounds").create()
     }
 
     /// First offset that the log still has, and one past its last. Blocks for a round trip.
@@ -169,14 +180,34 @@ impl Bounds {
     /// # Errors
     /// If the brokers do not answer.
     pub fn of(&self, partition: u16) -> Result<(u64, u64), KafkaError> {
-        let limit = Duration::from_secs(3);
-        let asked = self.client.fetch_watermarks(&self.topic, i32::from(partition), limit);
+        let client = Arc::clone(&locked(&self.client));
+        let asked = client.fetch_watermarks(&self.topic, i32::from(partition), ASKED);
         if asked.is_err() {
             // The client asks the leader that it remembers, which may be a broker that is gone, and by itself looks for
             // another after minutes only.
-            drop(self.client.fetch_metadata(Some(&self.topic), limit));
+            drop(client.fetch_metadata(Some(&self.topic), ASKED));
         }
         let (low, high) = asked?;
         Ok((low.max(0).cast_unsigned(), high.max(0).cast_unsigned()))
+    }
+
+    /// The same on a thread where waiting is no harm, and never for ever: a client that does not come back is left to itself
+    /// and a new one is asked the next time.
+    ///
+    /// # Errors
+    /// As [`Bounds::of`].
+    pub async fn ask(self: &Arc<Self>, partition: u16) -> Result<(u64, u64), KafkaError> {
+        let this = Arc::clone(self);
+        let asked = tokio::task::spawn_blocking(move || this.of(partition));
+        if let Ok(answer) = tokio::time::timeout(FORGOTTEN, asked).await {
+            return answer.expect("asking for bounds does not panic");
+        }
+        tracing::warn!(
+            topic = self.topic,
+            partition,
+            "a question for the bounds of the log was forgotten; asking anew"
+        );
+        *locked(&self.client) = Arc::new(Self::client(&self.kafka)?);
+        Err(KafkaError::MetadataFetch(RDKafkaErrorCode::OperationTimedOut))
     }
 }

@@ -44,8 +44,8 @@ impl Places {
         let (lost, ask) = self.look(ready, Instant::now());
         for partition in ask {
             let (bounds, context) = (Arc::clone(bounds), self.context.clone());
-            tasks.spawn_blocking(move || {
-                if let Ok((_, end)) = bounds.of(partition) {
+            tasks.spawn(async move {
+                if let Ok((_, end)) = bounds.ask(partition).await {
                     context.was_told_log_end(partition, end);
                 }
             });

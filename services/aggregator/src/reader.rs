@@ -96,10 +96,10 @@ pub async fn resume(store: Store, bounds: Arc<Bounds>, asker: Asker, suspect: Op
     loop {
         let read = async {
             let book = store::book(&store, source).await?;
-            let now = bounds_of(&bounds, source).await?;
+            let now = bounds.ask(source.partition).await?;
             let resume = before::resume(&store, source, &book, now, suspect, &asker.seed).await?;
             // Once more: what was read of the store may cover records that came meanwhile.
-            Ok((Box::new((book, resume)), bounds_of(&bounds, source).await?))
+            Ok((Box::new((book, resume)), bounds.ask(source.partition).await?))
         };
         match read.await {
             Ok((resume, bounds)) => {
@@ -112,12 +112,6 @@ pub async fn resume(store: Store, bounds: Arc<Bounds>, asker: Asker, suspect: Op
             }
         }
     }
-}
-
-async fn bounds_of(bounds: &Arc<Bounds>, source: Source) -> Result<(u64, u64), Error> {
-    let bounds = Arc::clone(bounds);
-    let asked = tokio::task::spawn_blocking(move || bounds.of(source.partition)).await;
-    Ok(asked.expect("asking for bounds does not panic")?)
 }
 
 /// Adds up the cells of these places from raw, some days at a time, hands them over to be stored, then reads the state.

@@ -19,7 +19,7 @@ const HOLDS: Duration = Duration::from_secs(60);
 /// Renewed so long ago, it is not relied on.
 const RELIED_ON: Duration = Duration::from_secs(30);
 /// The longest wait for aggregators.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// After everybody stands still: for a request that was on its way to the store.
@@ -58,7 +58,8 @@ impl Standing {
     async fn write(&self, until: &str, is_done: bool) -> Result<(), StoreError> {
         let (generation, is_done) = (self.generation, u8::from(is_done));
         let sql = format!(
-            "INSERT INTO {{cells}}.rebuilds (generation, stand_still_until, is_done) SELECT {generation}, {until}, {is_done}"
+            "INSERT INTO {{cells}}.rebuilds (generation, stand_still_until, is_done) SETTINGS distributed_foreground_insert = 1 \
+             SELECT {generation}, {until}, {is_done}"
         );
         self.store.execute("asking aggregators to stand still", &sql).await
     }

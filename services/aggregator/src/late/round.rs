@@ -114,10 +114,10 @@ impl Rounds {
     pub(super) async fn state_of(&self, partition: u16, suspect: Option<u64>) -> Result<(Late, Begin), Error> {
         let source = self.source(self.log, partition);
         let book = store::book(&self.store, source).await?;
-        let known = bounds(&self.own, partition).await?;
+        let known = self.own.ask(partition).await?;
         let (ledger, start) = before::beginning(&self.store, source, &book, known, suspect).await?;
         // Once more: what was read of the store may cover records that came meanwhile.
-        let (low, high) = bounds(&self.own, partition).await?;
+        let (low, high) = self.own.ask(partition).await?;
         let end = ledger.applied_end;
         // Old cells are what it is all about: none is kept, all are asked for. Without a ledger there is none to ask for.
         let resident = if end == 0 { Resident::ALL } else { Resident::NONE };
@@ -177,7 +177,7 @@ impl Rounds {
             }
             for (log, of) in self.others.clone() {
                 let asked_at_ms = now_ms();
-                let (_, end) = bounds(&of, partition).await?;
+                let (_, end) = of.ask(partition).await?;
                 self.settled.entry(self.source(log, partition)).or_default().asked(asked_at_ms, end);
                 has_asked = true;
             }
@@ -294,11 +294,4 @@ impl Rounds {
         }
         self.metrics.late_lag(self.log, behind);
     }
-}
-
-/// Asks on a thread where waiting is no harm.
-async fn bounds(of: &Arc<Bounds>, partition: u16) -> Result<(u64, u64), KafkaError> {
-    let of = Arc::clone(of);
-    let asked = tokio::task::spawn_blocking(move || of.of(partition)).await;
-    asked.expect("asking for bounds does not panic")
 }
