@@ -174,7 +174,8 @@ impl Building {
                 _ => "toDate(t, 'Europe/London')",
             };
             let sql = format!(
-                "INSERT INTO {{new}}.{{table}} SELECT * FROM {{cells}}.{{table}} WHERE log = {} AND epoch = {epoch} AND p = {partition} AND {day} <= toDate({last})",
+                "INSERT INTO {{new}}.{{table}} SELECT * FROM {{cells}}.{{table}} WHERE log = {} AND epoch = {epoch} AND p \
+                 = {partition} AND {day} <= toDate({last})",
                 log as u8
             );
             self.each("taking over cells that raw cannot tell", &sql, table).await?;

@@ -6,8 +6,8 @@
 //! outlives its parent. It ends as its child ended, and starts it again only after an abort and if it was told so.
 //!
 //! Protocol: one line on standard output is `{"guard":{"pid":N}}`, N being the child's, at the
-//! latest after what the child prints at once, and one for each further start; all else there is the child's. Each line on standard input is a signal for the child's group:
-//! `TERM`, `KILL`, `STOP` or `CONT`.
+//! latest after what the child prints at once, and one for each further start; all else
+//! there is the child's. Each line on standard input is a signal for the child's group: `TERM`, `KILL`, `STOP` or `CONT`.
 
 use std::{
     io::Write as _,

@@ -126,15 +126,17 @@ fn day(w: &Wall) -> Markup {
 fn by_hour(minutes: &[Option<u64>], day_start_ms: i64) -> Markup {
     let hours = (0..).zip(minutes.chunks(60));
     html! {
-        table.vh {
-            caption { "Transactions today by hour, the last one so far" }
-            thead { tr { th scope="col" { "From" } th scope="col" { "Transactions" } } }
-            tbody data-part="table" {
-                @for (hour, minutes) in hours {
-                    @let n = minutes.iter().flatten().copied().reduce(|a, b| a + b);
-                    tr {
-                        th scope="row" { (clock::hm(day_start_ms + hour * 60 * MINUTE_MS)) }
-                        td { (n.map_or_else(|| "none".to_owned(), format::exact)) }
+        div.vh {
+            table {
+                caption { "Transactions today by hour, the last one so far" }
+                thead { tr { th scope="col" { "From" } th scope="col" { "Transactions" } } }
+                tbody data-part="table" {
+                    @for (hour, minutes) in hours {
+                        @let n = minutes.iter().flatten().copied().reduce(|a, b| a + b);
+                        tr {
+                            th scope="row" { (clock::hm(day_start_ms + hour * 60 * MINUTE_MS)) }
+                            td { (n.map_or_else(|| "none".to_owned(), format::exact)) }
+                        }
                     }
                 }
             }

@@ -261,8 +261,9 @@ impl Asked<'_> {
             }
         };
         let sql = format!(
-            "SELECT p, toUInt16(toDate(occurred_at, 'Europe/London')) AS day, CAST([{}], 'Array(UInt64)') AS tables, countIf(kind = 4) AS silent FROM {{cells}}.raw FINAL WHERE log = ? AND epoch = ? AND p IN ({}) AND offset < {} AND \
-             outcome = {} AND occurred_at >= fromUnixTimestamp64Milli({from}) AND occurred_at < \
+            "SELECT p, toUInt16(toDate(occurred_at, 'Europe/London')) AS day, CAST([{}], 'Array(UInt64)') AS tables, \
+             countIf(kind = 4) AS silent FROM {{cells}}.raw FINAL WHERE log = ? AND epoch = ? AND p IN ({}) AND offset < {} \
+             AND outcome = {} AND occurred_at >= fromUnixTimestamp64Milli({from}) AND occurred_at < \
              fromUnixTimestamp64Milli({until}) AND appended_at >= fromUnixTimestamp64Milli({}) AND appended_at < \
              fromUnixTimestamp64Milli({}) GROUP BY p, day",
             TABLES.map(each).join(", "),
@@ -286,8 +287,8 @@ impl Asked<'_> {
     /// Records of any outcome by UTC day of their append time.
     async fn recorded(&self, days: &Range<u32>) -> Result<Vec<OfDay>, StoreError> {
         let sql = format!(
-            "SELECT p, toUInt16(toDate(appended_at)) AS day, toUInt8({}) AS table, count() AS records FROM {{cells}}.raw FINAL \
-             WHERE log = ? AND epoch = ? AND p IN ({}) AND offset < {} AND appended_at >= fromUnixTimestamp64Milli({}) AND \
+            "SELECT p, toUInt16(toDate(appended_at)) AS day, toUInt8({}) AS table, count() AS records FROM {{cells}}.raw \
+             FINAL WHERE log = ? AND epoch = ? AND p IN ({}) AND offset < {} AND appended_at >= fromUnixTimestamp64Milli({}) AND \
              appended_at < fromUnixTimestamp64Milli({}) GROUP BY p, day",
             LEDGER,
             self.partitions(),

@@ -268,6 +268,20 @@ fn a_child_ends_as_its_program_ends_and_its_output_is_kept() {
 }
 
 #[test]
+fn a_child_that_aborts_is_started_again_if_it_was_told_so_and_had_lived() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = "echo began; test -e again && exit 7; touch again; sleep 5.5; kill -ABRT $$";
+    let mut spec = shell(dir.path(), &format!("cd {}; {script}", dir.path().display()));
+    spec.again = true;
+    let mut child = Child::start(spec).unwrap();
+    let first = child.pid();
+    assert_eq!(child.wait(Duration::from_secs(20)).as_deref(), Some("code 7"));
+    assert_ne!(child.pid(), first);
+    let mut child = Child::start(shell(dir.path(), "kill -ABRT $$")).unwrap();
+    assert_eq!(child.wait(Duration::from_secs(5)).as_deref(), Some("signal 6"));
+}
+
+#[test]
 fn a_child_that_does_not_stop_is_killed_after_its_grace() {
     let dir = tempfile::tempdir().unwrap();
     let mut spec = shell(dir.path(), "trap '' TERM; echo ready; while :; do sleep 0.05; done");
