@@ -171,8 +171,10 @@ impl Stack {
             let offset = Offset::Offset(end.cast_signed());
             ends.add_partition_offset(&self.events_topic(), partition, offset).expect("an offset");
         }
-        let deleted = self.admin().delete_records(&ends, &AdminOptions::new());
-        let deleted = self.tasks.block_on(deleted).expect("the broker answers");
+        // The client must outlive its answer.
+        let admin = self.admin();
+        let limits = AdminOptions::new().operation_timeout(Some(PATIENCE)).request_timeout(Some(PATIENCE));
+        let deleted = self.tasks.block_on(admin.delete_records(&ends, &limits)).expect("the broker answers");
         deleted.elements().iter().for_each(|partition| partition.error().expect("taken out"));
     }
 
