@@ -19,7 +19,7 @@ const HOLDS: Duration = Duration::from_secs(60);
 /// Renewed so long ago, it is not relied on.
 const RELIED_ON: Duration = Duration::from_secs(30);
 /// The longest wait for aggregators.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// After everybody stands still: for a request that was on its way to the store.

@@ -4,6 +4,7 @@
 //! put right is taken up anew, with nothing in memory.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use domain::source::{Log, Source};
@@ -111,12 +112,18 @@ impl Rounds {
 
     /// Adds up cells from raw, some days at a time, tells the gateways and stores them.
     async fn recount(&mut self, short: Vec<(Source, BTreeMap<Place, u64>)>) -> Result<(), Error> {
-        let parts = |(source, places): &(Source, _)| at_once(places).into_iter().map(|part| (*source, part)).collect();
-        let parts: Vec<(Source, Vec<Place>)> = short.iter().flat_map(|one| -> Vec<_> { parts(one) }).collect();
+        let mut parts = Vec::new();
+        for (source, places) in short {
+            let book = Arc::new(store::book(&self.store, source).await?);
+            let end = store::ledger(&self.store, source).await?.applied_end;
+            parts.extend(at_once(&places).into_iter().map(|places| (source, Arc::clone(&book), places, end)));
+        }
         let (mut waiting, mut done) = (Vec::new(), 0);
         for some in parts.chunks(ASKED_AT_ONCE) {
-            for cells in try_join_all(some.iter().map(|(source, places)| self.added_up(*source, places))).await? {
-                waiting.extend(cells);
+            let cells =
+                some.iter().map(|(source, book, places, end)| again::cells(&self.store, *source, book, places, *end));
+            for (cells, (source, ..)) in try_join_all(cells).await?.into_iter().zip(some) {
+                waiting.extend(cells.into_iter().map(|cell| (*source, cell)));
             }
             done += some.len();
             tracing::info!(
@@ -132,13 +139,6 @@ impl Rounds {
         }
         self.bring_in(waiting).await;
         Ok(())
-    }
-
-    async fn added_up(&self, source: Source, places: &[Place]) -> Result<Vec<(Source, Cell)>, Error> {
-        let book = store::book(&self.store, source).await?;
-        let end = store::ledger(&self.store, source).await?.applied_end;
-        let cells = again::cells(&self.store, source, &book, places, end).await?;
-        Ok(cells.into_iter().map(|cell| (source, cell)).collect())
     }
 
     async fn bring_in(&mut self, cells: Vec<(Source, Cell)>) {
