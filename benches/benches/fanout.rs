@@ -291,15 +291,15 @@ async fn serve_gateway() -> Result<(), Failure> {
         rules: RulesInForce { late_after_days: 7, future_minutes: 5, minutes_kept_days: 9 },
         stated: gateway::stated::Stated::default(),
         writing: gateway::writing::Writing::new(&config.writing).expect("an address"),
-        limits: gateway::limits::Limits::new(config.limits.clone()),
+        limits: Arc::new(gateway::limits::Limits::new(config.limits.clone())),
         held: Held::default(),
         explored: Held::default(),
         assets: Held::lasting(Duration::MAX),
         kept: gateway::kept::Kept::new(gateway::site::READ),
         histories: gateway::kept::Kept::new(gateway::govuk::HISTORY),
-        downloads: gateway::explore::Downloads::default(),
-        auditor: gateway::audit::Auditor::new(Arc::clone(&stores), rules),
-        govuk: gateway::govuk::Keeper::new(stores),
+        downloads: gateway::kept::Kept::new(gateway::site::DOWNLOADS),
+        auditor: gateway::audit::auditor::Auditor::new(Arc::clone(&stores), rules),
+        govuk: gateway::govuk::keeper::Keeper::new(stores),
     };
     drop(writers.start(&shutdown));
     let listener = TcpListener::bind("127.0.0.1:0").await?;

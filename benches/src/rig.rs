@@ -255,7 +255,7 @@ impl Rig {
 
 fn departments() -> String {
     let entry = |lane: &simulator::tokens::Lane| {
-        let sum = dev::fetch::sha256_hex(lane.token.as_bytes());
+        let sum = dev::sums::sha256_hex(lane.token.as_bytes());
         // The publisher of the figures of all departments.
         let for_all = if lane.id == "co" { "publishes_for_all = true\n" } else { "" };
         format!("[[department]]\nid = \"{}\"\ntoken_sha256 = [\"{sum}\"]\n{for_all}", lane.id)

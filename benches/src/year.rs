@@ -14,7 +14,8 @@ use domain::source::ServiceNumber;
 use domain::vocabulary::Stage;
 use rand::SeedableRng as _;
 use rand_pcg::Pcg64Mcg;
-use simulator::plan::{Begins, Plan, What};
+use simulator::journey::What;
+use simulator::plan::{Begins, Plan};
 
 use crate::figures::Progress;
 use crate::rig::Rig;

@@ -7,9 +7,10 @@ use aggregator::counter::Cell;
 use domain::cell::CellKey;
 use domain::source::Log;
 use domain::time::{Day, HOUR_MS, Period};
-use gateway::boot::{Ends, reach};
+use gateway::boot::reach;
 use gateway::fold::{Fold, Measure};
 use gateway::stored::LedgerRow;
+use gateway::tail::Ends;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 

@@ -389,7 +389,7 @@ impl Drop for Stack {
 
 fn departments(tokens: &BTreeMap<String, String>) -> String {
     tokens.iter().fold(String::new(), |mut text, (id, token)| {
-        let sum = dev::fetch::sha256_hex(token.as_bytes());
+        let sum = dev::sums::sha256_hex(token.as_bytes());
         // As in a demonstration, the Cabinet Office publishes for all of government.
         let for_all = if id == "co" { "publishes_for_all = true\n" } else { "" };
         writeln!(text, "[[department]]\nid = \"{id}\"\ntoken_sha256 = [\"{sum}\"]\n{for_all}")

@@ -17,24 +17,13 @@ use domain::source::{Log, Source};
 use hashbrown::HashMap;
 /// A cell as it is stored and published.
 pub use proto::PackedCell as Cell;
-use proto::Stamp;
 
 use crate::decide::decide;
 use crate::ids::{Ids, Seen};
 use crate::keys::{Days, Keys};
 pub use crate::ledger::Ledger;
+pub use crate::record::Record;
 pub use crate::resident::Resident;
-
-/// A record of the log, decoded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
-    /// Its place in the partition.
-    pub offset: u64,
-    /// Broker's append time, unix milliseconds.
-    pub appended_at_ms: i64,
-    /// The event and the collector's stamp; `None` if it could not be decoded.
-    pub content: Option<(Event, Stamp)>,
-}
 
 /// A cell in memory.
 #[derive(Debug, Clone)]

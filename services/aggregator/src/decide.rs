@@ -7,8 +7,8 @@ use domain::outcome::Outcome;
 use domain::rules::Rules;
 use domain::source::{Source, partition_of};
 
-use crate::counter::Record;
 use crate::ids::Ids;
+use crate::record::Record;
 
 /// The outcome of a record: a function of the record, of what the source has accepted before it, and of the rules.
 ///

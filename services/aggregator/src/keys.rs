@@ -6,7 +6,7 @@ use domain::rules::Rules;
 use domain::source::ServiceNumber;
 use domain::time::Period;
 
-use crate::counter::Record;
+use crate::record::Record;
 
 /// The cells in which one record is counted.
 pub(crate) struct Keys {

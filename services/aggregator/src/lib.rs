@@ -22,6 +22,7 @@ pub mod provision;
 pub mod raw;
 pub mod reader;
 pub mod rebuild;
+mod record;
 pub mod repair;
 mod resident;
 pub mod rows;

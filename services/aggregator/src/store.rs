@@ -15,9 +15,8 @@ use domain::visitors::Registers;
 use runtime::clickhouse::{Error as StoreError, Query, Store};
 use serde::{Deserialize, Serialize};
 
-use crate::counter::{Cell, Ledger, Resident, Resume};
+use crate::counter::{Cell, Ledger, Resident};
 use crate::rows;
-use crate::seed::Seed;
 
 /// Why a source cannot be taken up.
 #[derive(Debug, thiserror::Error)]
@@ -187,32 +186,6 @@ pub(crate) fn bound(store: &Store, sql: &str, source: Source) -> Query {
     store.query(sql).bind(source.log as u8).bind(source.epoch).bind(source.partition)
 }
 
-/// Everything needed to go on counting a source from `start` on, at most the end of its ledger.
-///
-/// # Errors
-/// ClickHouse, or ids that cannot be written.
-pub async fn resume(
-    store: &Store,
-    source: Source,
-    book: &Book,
-    (ledger, start): (Ledger, u64),
-    seed: &Seed,
-) -> Result<Resume, Error> {
-    // With rules that this program does not know nothing is decided, whatever ids it has.
-    let rules = book.at(start).ok().map(|(rules, _)| rules);
-    // A source without a ledger has no cell and no id of its own that could matter: everything is decided from offset 0.
-    if ledger.applied_end == 0 {
-        let ids = seed.older(store, source, rules, 0).await?;
-        return Ok(Resume { ledger, start, ids, cells: Vec::new(), resident: Resident::ALL });
-    }
-    let resident = Resident::at(ledger.appended_at_ms);
-    let cells = resident_cells(store, source, resident).await?;
-    let from_ms = before_ms(store, source, &ledger, start).await? - book.longest_window_ms();
-    let older = seed.older(store, source, rules, from_ms).await?;
-    let ids = seed.read(store, source, start, from_ms, older).await?;
-    Ok(Resume { ledger, start, ids, cells, resident })
-}
-
 /// When the record before the first one to be counted was appended, unix milliseconds.
 pub(crate) async fn before_ms(store: &Store, source: Source, ledger: &Ledger, start: u64) -> Result<i64, StoreError> {
     if start < ledger.applied_end { appended_before(store, source, start).await } else { Ok(ledger.appended_at_ms) }
@@ -270,7 +243,11 @@ pub async fn applied_ends(store: &Store, epoch: u16) -> Result<Vec<(Source, u64)
     Ok(ends.collect())
 }
 
-async fn resident_cells(store: &Store, source: Source, resident: Resident) -> Result<Vec<Cell>, Error> {
+/// The stored cells of a source that are to be in memory.
+///
+/// # Errors
+/// ClickHouse.
+pub async fn resident_cells(store: &Store, source: Source, resident: Resident) -> Result<Vec<Cell>, Error> {
     let mut cells = Vec::new();
     for family in &FAMILIES {
         for period in Period::ALL.into_iter().filter(|period| family.has(*period)) {

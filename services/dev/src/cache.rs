@@ -9,6 +9,7 @@ use std::{
     fs::File,
     path::{Path, PathBuf},
     process,
+    time::Instant,
 };
 
 use crate::error::{Doing as _, Error, Result};
@@ -110,6 +111,17 @@ impl Cache {
 
 fn set(name: &str) -> Option<PathBuf> {
     env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// Says that an entry is being made.
+pub(crate) fn begin(what: &str) -> Instant {
+    eprintln!("  {what} …");
+    Instant::now()
+}
+
+/// Says that it is there, and how long it took.
+pub(crate) fn end(started: Instant, what: &str) {
+    eprintln!("  {what} ({:.1} s)", started.elapsed().as_secs_f64());
 }
 
 #[cfg(test)]

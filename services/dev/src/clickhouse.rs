@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+pub use crate::clickhouse_config::Options;
 use crate::{
     bins,
     child::{Child, Spec},
@@ -20,18 +21,6 @@ use crate::{
 
 /// How long a start may take, reading the parts of a year's data included.
 const START: Duration = Duration::from_secs(60);
-
-/// What a server is started with.
-#[derive(Debug, Clone, Copy)]
-pub struct Options {
-    /// The port for HTTP.
-    pub http_port: u16,
-    /// The port for the native protocol, for `Distributed` tables over several servers. The
-    /// login `default` is closed over HTTP but not there: for tests only.
-    pub tcp_port: Option<u16>,
-    /// What the server may use altogether, in megabytes.
-    pub memory_mb: u32,
-}
 
 /// What the server runs on.
 #[derive(Debug, Clone)]

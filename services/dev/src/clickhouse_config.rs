@@ -15,10 +15,21 @@ use std::{
 use rand::{Rng as _, distr::Alphanumeric};
 
 use crate::{
-    clickhouse::Options,
     error::{Doing as _, Error, Result},
-    fetch::sha256_hex,
+    sums::sha256_hex,
 };
+
+/// What a server is started with.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// The port for HTTP.
+    pub http_port: u16,
+    /// The port for the native protocol, for `Distributed` tables over several servers. The
+    /// login `default` is closed over HTTP but not there: for tests only.
+    pub tcp_port: Option<u16>,
+    /// What the server may use altogether, in megabytes.
+    pub memory_mb: u32,
+}
 
 /// The user the services log in as.
 pub(crate) const USER: &str = "app";

@@ -19,10 +19,7 @@ use anyhow::{Context as _, Result, bail};
 use libloading::{Library, Symbol};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{
-    clickhouse::Options,
-    clickhouse_config::{data, library_file, prepare},
-};
+use crate::clickhouse_config::{Options, data, library_file, prepare};
 
 type QueryCmdline = unsafe extern "C" fn(c_int, *mut *mut c_char) -> *mut c_void;
 type ResultError = unsafe extern "C" fn(*mut c_void) -> *const c_char;

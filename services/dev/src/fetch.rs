@@ -9,15 +9,15 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-    time::Instant,
 };
 
 use sha2::{Digest, Sha256, Sha512};
 
 use crate::{
-    cache::Cache,
+    cache::{Cache, begin, end},
     error::{Doing as _, Error, Result},
     kafka_install::{Installation, VERSION},
+    sums::{hex, short_sum},
     tools,
 };
 
@@ -263,34 +263,6 @@ fn sum_of<D: Digest>(path: &Path) -> Result<String> {
         }
         digest.update(&buffer[..read]);
     }
-}
-
-/// The first eight digits of a text's SHA-256: names what an entry of the cache was made from.
-pub(crate) fn short_sum(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))[..8].to_owned()
-}
-
-/// The SHA-256 of some bytes in hex.
-#[must_use]
-pub fn sha256_hex(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a String cannot fail");
-        text
-    })
-}
-
-pub(crate) fn begin(what: &str) -> Instant {
-    eprintln!("  {what} …");
-    Instant::now()
-}
-
-pub(crate) fn end(started: Instant, what: &str) {
-    eprintln!("  {what} ({:.1} s)", started.elapsed().as_secs_f64());
 }
 
 #[cfg(test)]

@@ -8,15 +8,14 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use rand::{Rng as _, distr::Alphanumeric, seq::IndexedRandom as _};
-
 use crate::{
-    cache::Cache,
+    cache::{Cache, begin, end},
     child::{Child, Spec},
     error::{Doing as _, Error, Result},
-    fetch::{begin, end, short_sum},
-    kafka::{LOGGING, Options, meta_properties, server_properties},
-    ports, tools,
+    kafka_config::{LOGGING, Options, id, meta_properties, server_properties},
+    ports,
+    sums::short_sum,
+    tools,
 };
 
 /// The broker's version.
@@ -180,13 +179,4 @@ fn java_sum(java: &Path) -> String {
     let size = meta.as_ref().map_or(0, fs::Metadata::len);
     let changed = meta.and_then(|meta| meta.modified().ok()).and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     short_sum(format!("{} {size} {changed:?}", real.display()).as_bytes())
-}
-
-/// A random id as Kafka writes them: 16 bytes in 22 characters of base64.
-pub(crate) fn id() -> String {
-    let mut random = rand::rng();
-    let mut id: String = (0..21).map(|_| char::from(random.sample(Alphanumeric))).collect();
-    // The last character holds two bits only.
-    id.push(*['A', 'Q', 'g', 'w'].choose(&mut random).expect("the list is not empty"));
-    id
 }

@@ -21,11 +21,13 @@ pub mod fetch;
 pub mod guard;
 pub mod http;
 pub mod kafka;
+mod kafka_config;
 pub mod kafka_install;
 pub mod ports;
 pub mod run;
 pub mod servers;
 pub mod service;
+pub mod sums;
 pub mod tools;
 
 pub use cache::Cache;

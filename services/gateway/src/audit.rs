@@ -3,6 +3,7 @@
 //! Invariant: the page, the API, the tables as CSV and the alarm come from the same functions over the same reads. It never
 //! shows what only a department may see: paths, visitors and notes stay in raw.
 
+pub mod auditor;
 pub mod compose;
 pub mod letters;
 pub mod lookups;
@@ -13,8 +14,6 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::HeaderMap;
-use domain::pages::Pages;
-use domain::rules::Rules;
 use domain::source::{EventId, partition_of};
 use domain::time::DAY_MS;
 use runtime::clickhouse::Error;
@@ -23,12 +22,12 @@ use views::ask;
 use views::audit::Table;
 use views::figures::audit::{Audit, ReceiptPage};
 
-use self::lookups::{Lookups, Wanted};
+use self::auditor::Auditor;
+use self::lookups::Wanted;
 use crate::answer::{Answer, CACHE, Parameters, Shared, away, parsed};
 use crate::problem::{Broken, Problem};
 use crate::rendered::{CSV, HTML, Rendered};
 use crate::site::Site;
-use crate::store::Stores;
 
 /// Hours of an audit, unless others are asked for, and the most.
 const HOURS: u32 = 24;
@@ -41,26 +40,6 @@ const EVENT_ID_RULE: &str = "is the id under which the event was sent, at most 2
 /// The alarm looks at the last two days so often.
 const ALARM_HOURS: u32 = 48;
 const ALARM_EVERY: Duration = Duration::from_secs(30);
-
-/// What an audit needs beside the site.
-pub struct Auditor {
-    /// Where records are.
-    pub stores: Arc<Stores>,
-    /// Single events that are looked for.
-    pub lookups: Arc<Lookups>,
-    /// The rules in force: the partition of an id, and what is kept.
-    pub rules: Rules,
-    /// Names of pages.
-    pub pages: Pages,
-}
-
-impl Auditor {
-    /// By these rules.
-    #[must_use]
-    pub fn new(stores: Arc<Stores>, rules: Rules) -> Self {
-        Self { lookups: Lookups::new(Arc::clone(&stores)), stores, rules, pages: Pages::embedded() }
-    }
-}
 
 /// What `/audit` is asked for.
 #[derive(Debug)]

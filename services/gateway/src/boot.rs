@@ -20,22 +20,13 @@ use domain::time::{DAY_MS, Day, HOUR_MS, Period};
 use runtime::clickhouse::{Error, Store};
 
 use crate::stored::{self, Cells, LedgerRow};
-use crate::tail::Tail;
+use crate::tail::{Ends, Tail};
 use crate::world::World;
 
 /// Between two queries of a reading that is in no hurry: of a full store all of them take about a second.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Minutes read in one query.
 const MINUTES_AT_ONCE: u32 = 60;
-
-/// Where the logs ended, read before the ledger.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ends {
-    /// This machine's clock before the first of them was asked for.
-    pub asked_at_ms: i64,
-    /// One past the last record, by log and partition.
-    pub ends: BTreeMap<(Log, u16), u64>,
-}
 
 /// How far back the live topic is needed, and how old the figures of the store are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,6 @@
 //! Invariant: a page, its JSON and its CSV are made by one function from one value. It never decides what a figure is.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Uri};
@@ -15,7 +14,6 @@ use views::figures::{BodyStated, ExplorerList};
 
 use crate::answer::{self, Answer, CACHE, Form, Parameters, Shared, parsed};
 use crate::explorer::{CountedLive, Explorer};
-use crate::kept::{Kept, Terms};
 use crate::problem::Problem;
 use crate::rendered::{Held, Rendered};
 use crate::site::Site;
@@ -181,26 +179,15 @@ impl Which {
     }
 }
 
-/// Downloads of everything that was stated, by the edition of the book that they are made from.
-#[derive(Debug)]
-pub struct Downloads(Kept<(u64, Which, Form), Rendered>);
-
-impl Default for Downloads {
-    /// Made anew once a minute for the instant of reading that is in them, and for every other book.
-    fn default() -> Self {
-        Self(Kept::new(Terms { fresh: Duration::from_secs(60), stale: Duration::from_secs(600), most: 16 }))
-    }
-}
-
 async fn download(site: &Arc<Site>, parameters: Parameters, headers: &HeaderMap, which: Which) -> Answer {
     let form = parsed(parameters, Form::read)?;
-    let (key, of) = ((site.stated.reading().edition, which, form), Arc::clone(site));
+    let (key, of) = (format!("{} {which:?} {form:?}", site.stated.reading().edition), Arc::clone(site));
     // Long work: not on the threads that serve everybody.
     let make = async move {
         let made = tokio::task::spawn_blocking(move || which.render(&of, form).map(Rendered::zipped));
         made.await.expect("making it does not panic")
     };
-    Ok(site.downloads.0.get_or(key, make).await?.answer(headers, CACHE))
+    Ok(site.downloads.get_or(key, make).await?.answer(headers, CACHE))
 }
 
 /// `/api/v1/explorer/values`

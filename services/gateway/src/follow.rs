@@ -24,7 +24,7 @@ use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::store::Stores;
 use crate::stored;
-use crate::tail::{Error, Pace, Tail};
+use crate::tail::{Ends, Error, Pace, Tail};
 use crate::world::{Live, World};
 
 /// Between two looks at whether the store is to be read again.
@@ -167,7 +167,7 @@ impl Follower {
 
     /// Asks of which generation the store's cells are and folds them; the instant from which the live topic is needed, or
     /// `None` with the store away.
-    async fn read_store(&self, ends: &boot::Ends, world: &World, generation: &mut u32) -> Result<Option<i64>, Error> {
+    async fn read_store(&self, ends: &Ends, world: &World, generation: &mut u32) -> Result<Option<i64>, Error> {
         let read = async {
             let store = self.stores.get().await?;
             // Before the cells: if they change places meanwhile, the first pack of the new ones says so.

@@ -22,10 +22,6 @@ use views::ask;
 use views::figures::govuk::{GovUk, PageDay, PageHistory, VisitorHour, kind_name};
 use views::govuk::Table;
 
-pub use compose::visitors_now;
-pub use keeper::Keeper;
-pub use read::distinct;
-
 use crate::answer::{Answer, CACHE, Parameters, Shared, away, parsed};
 use crate::kept::Terms;
 use crate::problem::{Broken, Problem};

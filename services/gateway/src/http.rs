@@ -50,7 +50,7 @@ pub fn router(site: Arc<Site>) -> Router {
     let operations = routes::operations();
     let description = Rendered::json(&openapi::description(&operations));
     let bounded = |handler: MethodRouter<Arc<Site>>| {
-        handler.layer(middleware::from_fn_with_state(Arc::clone(&site), limits::bound))
+        handler.layer(middleware::from_fn_with_state(Arc::clone(&site.limits), limits::bound))
     };
     let api = operations.into_iter().fold(Router::new(), |api, operation| {
         let handler = if operation.is_bounded { bounded(operation.handler) } else { operation.handler };

@@ -23,6 +23,7 @@ pub mod live;
 pub mod metrics;
 pub mod notes;
 pub mod openapi;
+pub mod operation;
 pub mod pages;
 pub mod past;
 pub mod problem;
@@ -56,11 +57,11 @@ use runtime::telemetry::Listening;
 use runtime::topics::{Admin, Error as TopicError, Topic};
 use tokio::task::JoinHandle;
 
-use crate::audit::Auditor;
+use crate::audit::auditor::Auditor;
 use crate::compose::{Labels, RulesInForce};
 use crate::config::Config;
 use crate::follow::Follower;
-use crate::govuk::Keeper;
+use crate::govuk::keeper::Keeper;
 use crate::history::History;
 use crate::hub::Hub;
 use crate::kept::Kept;
@@ -166,13 +167,13 @@ fn assemble(config: &Config, metrics: &Metrics, health: &Health, shutdown: &Shut
         },
         stated: Stated::default(),
         writing: Writing::new(&config.writing).context("writing.collector")?,
-        limits: Limits::new(config.limits.clone()),
+        limits: Arc::new(Limits::new(config.limits.clone())),
         held: Held::default(),
         explored: Held::lasting(site::STATED),
         assets: Held::lasting(Duration::MAX),
         kept: Kept::new(site::READ),
         histories: Kept::new(govuk::HISTORY),
-        downloads: explore::Downloads::default(),
+        downloads: Kept::new(site::DOWNLOADS),
         auditor: Auditor::new(Arc::clone(&stores), rules),
         govuk: Keeper::new(Arc::clone(&stores)),
     };

@@ -15,7 +15,6 @@ use axum::response::Response;
 
 use crate::config;
 use crate::problem::Problem;
-use crate::site::Site;
 
 /// Buckets at the same time.
 const CLIENTS_MAX: usize = 50_000;
@@ -103,10 +102,10 @@ impl Limits {
 }
 
 /// Bounds what one client asks for: reads, or writes and the tokens among them that were not known.
-pub async fn bound(State(site): State<Arc<Site>>, request: Request, next: Next) -> Result<Response, Problem> {
+pub async fn bound(State(limits): State<Arc<Limits>>, request: Request, next: Next) -> Result<Response, Problem> {
     let peer = request.extensions().get::<Peer>().map_or(OTHERS, |peer| peer.0);
-    let client = site.limits.client(peer, request.headers());
-    let take = |kind, n| site.limits.take(kind, client, n, Instant::now());
+    let client = limits.client(peer, request.headers());
+    let take = |kind, n| limits.take(kind, client, n, Instant::now());
     let too_many = |what: &str, seconds: u32| {
         Problem::too_many(format!("too many {what} from this address; come back in {seconds} seconds"), seconds)
     };

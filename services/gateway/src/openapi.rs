@@ -13,9 +13,9 @@ use views::ask::{Parameter, Rule, SLUG_MAX};
 
 use crate::answer::CACHE;
 use crate::notes::{Sent, Stored};
+use crate::operation::Operation;
 use crate::problem::{PROBLEM, Problem};
 use crate::rendered::Rendered;
-use crate::routes::Operation;
 
 /// A description: an object of its own kind.
 #[derive(JsonSchema)]

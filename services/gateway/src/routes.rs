@@ -4,11 +4,7 @@
 //! Invariant: an address that is not in this list does not exist, and one that is in it is described; its parameters are
 //! those that its handler reads, since one function reads them for both.
 
-use std::sync::Arc;
-
-use axum::routing::{MethodRouter, get};
-use schemars::{JsonSchema, Schema, SchemaGenerator};
-use views::ask::{self, Asked, Parameter};
+use axum::routing::get;
 use views::figures::audit::{Audit, ReceiptPage};
 use views::figures::govuk::{GovUk, PageHistory};
 use views::figures::letters::LettersPage;
@@ -24,67 +20,9 @@ use crate::audit::letters::LettersAsked;
 use crate::audit::{AuditAsked, ReceiptAsked};
 use crate::explore::{Body, What};
 use crate::explorer::Values;
-use crate::site::Site;
+use crate::operation::Operation;
 use crate::stated::answer::Imports;
 use crate::{api, audit, explore, govuk, notes, openapi};
-
-/// One address under `/api/v1`.
-pub struct Operation {
-    /// Under `/api/v1`, as the router takes it.
-    pub path: &'static str,
-    /// What it answers, a sentence.
-    pub summary: &'static str,
-    /// What it may be asked for.
-    pub parameters: Vec<Parameter>,
-    /// Those of them that it must be asked for.
-    pub required: &'static [&'static str],
-    /// Describes the JSON that it answers.
-    pub schema: fn(&mut SchemaGenerator) -> Schema,
-    /// It costs much, so it is bounded for each client.
-    pub is_bounded: bool,
-    /// It asks the store, so it answers 503 while the store is away.
-    pub is_from_store: bool,
-    /// It takes notes besides.
-    pub is_written: bool,
-    /// Who answers.
-    pub handler: MethodRouter<Arc<Site>>,
-}
-
-impl Operation {
-    fn new<T: JsonSchema>(path: &'static str, summary: &'static str, handler: MethodRouter<Arc<Site>>) -> Self {
-        Self {
-            path,
-            summary,
-            parameters: Vec::new(),
-            required: &[],
-            schema: SchemaGenerator::subschema_for::<T>,
-            is_bounded: false,
-            is_from_store: false,
-            is_written: false,
-            handler,
-        }
-    }
-
-    fn asked<T>(self, read: impl FnOnce(&mut Asked<'_>) -> T) -> Self {
-        Self { parameters: ask::parameters(read), ..self }
-    }
-
-    fn needing(self, required: &'static [&'static str]) -> Self {
-        Self { required, ..self }
-    }
-
-    fn reading_the_store(self) -> Self {
-        Self { is_from_store: true, ..self.costly() }
-    }
-
-    fn written(self) -> Self {
-        Self { is_written: true, ..self.costly() }
-    }
-
-    fn costly(self) -> Self {
-        Self { is_bounded: true, ..self }
-    }
-}
 
 /// All of them.
 #[must_use]

@@ -13,11 +13,10 @@ use views::figures::govuk::PageHistory;
 use views::figures::{Context, DepartmentPage, Series, ServicePage};
 use views::span::Span;
 
-use crate::audit::Auditor;
+use crate::audit::auditor::Auditor;
 use crate::compose::{self, Composer, Labels, RulesInForce};
-use crate::explore::Downloads;
 use crate::explorer::Explorer;
-use crate::govuk::Keeper;
+use crate::govuk::keeper::Keeper;
 use crate::history::History;
 use crate::kept::{Kept, Terms};
 use crate::limits::Limits;
@@ -31,6 +30,8 @@ use crate::writing::Writing;
 
 /// How long answers that are read from the store are held, by address: an audit is several reads.
 pub const READ: Terms = Terms { fresh: Duration::from_secs(3), stale: Duration::from_secs(10), most: 300 };
+/// How long a download of stated figures is held: made anew once a minute for the instant of reading that is in it.
+pub const DOWNLOADS: Terms = Terms { fresh: Duration::from_secs(60), stale: Duration::from_secs(600), most: 16 };
 /// How long an answer of stated figures alone is held.
 pub const STATED: Duration = Duration::from_secs(5);
 
@@ -57,7 +58,7 @@ pub struct Site {
     /// Takes notes to the collector.
     pub writing: Writing,
     /// How much each client may ask for.
-    pub limits: Limits,
+    pub limits: Arc<Limits>,
     /// Answers that were just made.
     pub held: Held,
     /// The same of stated figures, which change by imports only.
@@ -66,8 +67,8 @@ pub struct Site {
     pub assets: Held,
     /// Answers that were read from the store, by address.
     pub kept: Kept<String, Rendered>,
-    /// Everything that was stated, for download.
-    pub downloads: Downloads,
+    /// Everything that was stated, for download, by the edition of the book that it is made from.
+    pub downloads: Kept<String, Rendered>,
     /// The books of collectors and ledger.
     pub auditor: Auditor,
     /// What was read of single pages of GOV.UK, by their numbers.

@@ -16,7 +16,6 @@ use rdkafka::{Offset, TopicPartitionList};
 use runtime::kafka;
 use runtime::topics::Names;
 
-use crate::boot::Ends;
 use crate::metrics::Metrics;
 use crate::world::World;
 
@@ -27,6 +26,15 @@ const PROBE_PATIENCE: Duration = Duration::from_millis(1_500);
 
 /// A reading that has stood still for so many looks is lost.
 const LOOKS_MAX: u32 = 3;
+
+/// Where the logs ended, read before the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ends {
+    /// This machine's clock before the first of them was asked for.
+    pub asked_at_ms: i64,
+    /// One past the last record, by log and partition.
+    pub ends: BTreeMap<(Log, u16), u64>,
+}
 
 /// Why the live topic cannot be read.
 #[derive(Debug, thiserror::Error)]

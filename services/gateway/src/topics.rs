@@ -9,7 +9,8 @@ use domain::time::{Day, Period};
 use domain::vocabulary::Stage;
 
 use crate::fold::{Bucket, Fold, MINUTES_SHOWN, Measure, Sum};
-use crate::govuk::{distinct, visitors_now};
+use crate::govuk::compose::visitors_now;
+use crate::govuk::read::distinct;
 
 /// What a viewer subscribes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -14,7 +14,8 @@ use rand_distr::{Distribution as _, StandardNormal};
 use rand_pcg::Pcg64Mcg;
 
 use crate::character::{LogNormal, Price};
-use crate::plan::{Actor, Begins, Plan, Template, What};
+use crate::journey::What;
+use crate::plan::{Actor, Begins, Plan, Template};
 
 /// How events are drawn.
 #[derive(Debug, Clone)]

@@ -7,7 +7,26 @@ use rand::Rng;
 
 use crate::alias::Alias;
 use crate::character::Character;
-use crate::plan::What;
+
+/// What one event says, before its details.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    /// A step of a transaction.
+    Step {
+        /// How far it came.
+        stage: Stage,
+        /// By which way.
+        channel: Channel,
+        /// 0 = the whole transaction.
+        step: u8,
+        /// Why not further.
+        reason: Option<Reason>,
+    },
+    /// A rating; the channel is not always known.
+    Rating(Option<Channel>),
+    /// A page shown.
+    PageView,
+}
 
 /// How users go through a service.
 #[derive(Debug, Clone)]

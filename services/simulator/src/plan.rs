@@ -9,11 +9,11 @@ use domain::catalogue::{Catalogue, GOV_UK, Service};
 use domain::pages::Pages;
 use domain::source::ServiceNumber;
 use domain::time::Day;
-use domain::vocabulary::{Channel, Reason, Stage};
+use domain::vocabulary::{Channel, Stage};
 
 use crate::alias::Alias;
 use crate::character::{Character, LogNormal, Price};
-use crate::journey::Journey;
+use crate::journey::{Journey, What};
 use crate::shape::Kind;
 
 /// What to plan with.
@@ -27,26 +27,6 @@ pub struct Assumptions {
     pub steps_volume_max: u64,
     /// Whether page views of the site are sent too.
     pub page_views: bool,
-}
-
-/// What one event says, before its details.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum What {
-    /// A step of a transaction.
-    Step {
-        /// How far it came.
-        stage: Stage,
-        /// By which way.
-        channel: Channel,
-        /// 0 = the whole transaction.
-        step: u8,
-        /// Why not further.
-        reason: Option<Reason>,
-    },
-    /// A rating; the channel is not always known.
-    Rating(Option<Channel>),
-    /// A page shown.
-    PageView,
 }
 
 /// A service that sends.

@@ -65,11 +65,6 @@ pub fn page(s: &ServicePage) -> String {
     )
 }
 
-/// The address of the page's JSON twin.
-pub(crate) fn api(s: &ServicePage) -> String {
-    format!("/api/v1/services/{}", s.service.names.id)
-}
-
 fn heading(s: &ServicePage) -> Markup {
     let names = &s.service.names;
     let department = &names.department;
@@ -139,7 +134,7 @@ fn minutes(s: &ServicePage) -> Markup {
                     tabindex="0" data-hover="minutes-rows" data-n=(chart.columns())
                     data-chart="minutes" data-parts=(config) { (PreEscaped(minute_columns(&chart))) }
             }
-            (foot(Some(&html! { div data-island="minutes-table" { (minutes_table(&chart)) } }), &api(s), &format!("{}/series?span=3h&format=csv", api(s)),
+            (foot(Some(&html! { div data-island="minutes-table" { (minutes_table(&chart)) } }), &s.api(), &format!("{}/series?span=3h&format=csv", s.api()),
                 &html! { b { "Counted" } "; the hatched minute is still open" }))
         }
     }
@@ -269,7 +264,7 @@ pub fn failures_csv(series: &Series) -> String {
 }
 
 fn about(s: &ServicePage) -> Markup {
-    let api = api(s);
+    let api = s.api();
     html! {
         section.row #about {
             div.say { h2 { "About the data" } }

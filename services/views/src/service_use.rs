@@ -6,7 +6,6 @@ use maud::{Markup, html};
 
 use crate::figures::ServicePage;
 use crate::parts::{Figure, Sums, bar, foot, ratio, share};
-use crate::service::api;
 use crate::words::{OVER_ALL, is_over_all};
 use crate::{clock, format, words};
 
@@ -21,7 +20,7 @@ pub(crate) fn took_channels(s: &ServicePage) -> Option<u64> {
 
 /// The counts of today as CSV.
 fn today_csv(s: &ServicePage) -> String {
-    format!("{}/series?from={}&period=day&format=csv", api(s), s.context.today)
+    format!("{}/series?from={}&period=day&format=csv", s.api(), s.context.today)
 }
 
 pub(crate) fn channels(s: &ServicePage) -> Markup {
@@ -47,7 +46,7 @@ pub(crate) fn channels(s: &ServicePage) -> Markup {
                         } }
                     }
                 }
-                (foot(None, &api(s), &today_csv(s), &html! { b { "Counted" } ", today provisional" }))
+                (foot(None, &s.api(), &today_csv(s), &html! { b { "Counted" } ", today provisional" }))
             }
         }
     }
@@ -78,7 +77,7 @@ pub(crate) fn completion(s: &ServicePage) -> Markup {
                         (stage("Abandoned", ("abandoned", stages.abandoned), ("abandoned", stages.abandoned), stages.started, "f-past"))
                     }
                 }
-                (foot(None, &api(s), &today_csv(s), &html! { b { "Counted" } ", today provisional" }))
+                (foot(None, &s.api(), &today_csv(s), &html! { b { "Counted" } ", today provisional" }))
                 div data-island="steps" { (steps(s)) }
             }
         }
@@ -144,7 +143,7 @@ pub(crate) fn ratings(s: &ServicePage) -> Markup {
                         }
                     } }
                 }
-                (foot(None, &api(s), &today_csv(s), &html! { b { "Counted" } ", all channels that ask" }))
+                (foot(None, &s.api(), &today_csv(s), &html! { b { "Counted" } ", all channels that ask" }))
             }
         }
     }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use domain::source::{Log, Source};
 use futures::future::try_join_all;
@@ -18,8 +18,7 @@ use crate::counter::Cell;
 use crate::live::packs;
 use crate::raw::Raw;
 use crate::repair::facts::{self, Scope};
-use crate::repair::tell::Tell;
-use crate::repair::{ASKED_AT_ONCE, Finding, Place, REST, again, at_once, judge, surplus};
+use crate::repair::{ASKED_AT_ONCE, Finding, Place, again, at_once, judge, surplus};
 use crate::store;
 use crate::writer::{self, Flush};
 
@@ -28,22 +27,6 @@ const LOOKED_AT_MAX: u64 = 1_000_000;
 /// So many cells are stored at once: each insert waits for the disk.
 const CELLS_AT_ONCE: usize = 50_000;
 
-/// The rhythm of the checks.
-pub(super) struct Checks {
-    tell: Tell,
-    every: Duration,
-    rows_max: u64,
-    due: Instant,
-    round: u64,
-}
-
-impl Checks {
-    /// The first one is due.
-    pub(super) fn new(tell: Tell, check_ms: u64, rows_max: u64) -> Self {
-        Self { tell, every: Duration::from_millis(check_ms), rows_max, due: Instant::now(), round: 0 }
-    }
-}
-
 /// A source with what is wrong in the store.
 type Found = Vec<(Source, Finding)>;
 
@@ -51,7 +34,7 @@ impl Rounds {
     /// Compares, if it is time, and puts cells right; returns the partitions to be taken up anew, each with an offset at or
     /// after which raw lacks something.
     pub(super) async fn check(&mut self) -> Vec<(u16, Option<u64>)> {
-        if Instant::now() < self.checks.due && !self.checks.tell.take_suspicion(self.log) {
+        if !self.checks.is_due(self.log) {
             return Vec::new();
         }
         let began = Instant::now();
@@ -59,13 +42,11 @@ impl Rounds {
             tracing::warn!(log = self.log.name(), %error, "the books could not be compared; trying again");
             Vec::new()
         });
-        self.checks.round += 1;
-        self.checks.due = Instant::now() + self.checks.every.max(began.elapsed() * REST);
+        self.checks.checked(began.elapsed());
         let (mut again, mut short) = (Vec::new(), Vec::new());
         for (source, finding) in found {
             self.checks.tell.found(source, &finding);
-            // Looked at again soon.
-            self.checks.due = Instant::now();
+            self.checks.again();
             let suspect = match finding {
                 Finding::Short(places) => {
                     short.push((source, places));

@@ -11,9 +11,9 @@ use rdkafka::error::KafkaError;
 use runtime::clickhouse::Store;
 use runtime::clock::now_ms;
 
-use super::check::Checks;
 use super::decide::others;
 use super::lookup;
+use super::rhythm::Rhythm;
 use super::settled::{self, Settled};
 use super::source::{Ask, Decided, Late};
 use crate::consumer::Bounds;
@@ -76,7 +76,7 @@ pub(super) struct Rounds {
     pub(super) stall: Stall,
     pub(super) metrics: Metrics,
     pub(super) sources: BTreeMap<u16, Late>,
-    pub(super) checks: Checks,
+    pub(super) checks: Rhythm,
     settled: BTreeMap<Source, Settled>,
     spare: Raw,
 }
@@ -99,7 +99,7 @@ impl Rounds {
         publisher: Publisher,
         stall: Stall,
         metrics: Metrics,
-        checks: Checks,
+        checks: Rhythm,
     ) -> Self {
         let (sources, settled, spare) = (BTreeMap::new(), BTreeMap::new(), Raw::default());
         Self { log, epoch, skew_ms, store, own, others, publisher, stall, metrics, sources, checks, settled, spare }

@@ -13,9 +13,9 @@ use runtime::shutdown::Shutdown;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 
-use super::check::Checks;
 use super::decide::others;
 use super::poller::Poller;
+use super::rhythm::Rhythm;
 use super::round::{Begin, Error, Rounds};
 use crate::config::Config;
 use crate::consumer::{Bounds, Change};
@@ -75,7 +75,7 @@ pub async fn run(log: Log, wiring: Wiring, mut shutdown: Shutdown) -> anyhow::Re
     let skew_ms = i64::from(config.late.skew_ms);
     let stall = Stall::default();
     let own = bounds(log)?;
-    let checks = Checks::new(tell, config.counting.check_ms, config.counting.check_rows_max);
+    let checks = Rhythm::new(tell, config.counting.check_ms, config.counting.check_rows_max);
     let mut rounds = Rounds::new((log, epoch), skew_ms, store, own, waits_for, publisher, stall, metrics, checks);
     let mut poller = Poller::join(&config, log).context("consumer")?;
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));

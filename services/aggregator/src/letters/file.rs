@@ -9,7 +9,7 @@ use anyhow::{Context as _, ensure};
 use domain::source::Source;
 use serde::{Deserialize, Serialize};
 
-use super::read::{Letter, Place};
+use super::read::{Letter, Place, bytes_of};
 
 /// One letter. Taken back are `source`, `offset` and `content`; the rest is for the reader.
 #[derive(Debug, Serialize, Deserialize)]
@@ -62,13 +62,6 @@ pub fn parse(text: &str) -> anyhow::Result<BTreeMap<Place, Vec<u8>>> {
         ensure!(all.insert(place, bytes).is_none(), "line {number}: {place} stands in an earlier line too");
     }
     Ok(all)
-}
-
-/// Bytes from their hexadecimal digits.
-pub(super) fn bytes_of(hex: &str) -> Option<Vec<u8>> {
-    let digit = |digit: u8| char::from(digit).to_digit(16);
-    let byte = |pair: &[u8]| Some((digit(pair[0])? << 4 | digit(pair[1])?) as u8);
-    hex.len().is_multiple_of(2).then(|| hex.as_bytes().chunks(2).map(byte).collect())?
 }
 
 #[cfg(test)]

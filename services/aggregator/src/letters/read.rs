@@ -11,7 +11,6 @@ use domain::source::{Log, Source};
 use runtime::clickhouse::{Error, Store};
 use serde::{Deserialize, Serialize};
 
-use super::file;
 use crate::store::bound;
 
 /// Letters of one page: at most 32 MB.
@@ -163,7 +162,7 @@ impl<'a> Pages<'a> {
                 outcome: Outcome::from_number(row.outcome)?,
                 reason: row.reason,
                 size: row.size,
-                content: file::bytes_of(&row.hex)?,
+                content: bytes_of(&row.hex)?,
                 replay: replays.get(&row.offset).copied(),
             })
         };
@@ -216,6 +215,13 @@ pub async fn count(store: &Store, which: &Which) -> Result<u64, Error> {
 
 fn source_of(log: u8, epoch: u16, partition: u16) -> Option<Source> {
     Some(Source { log: Log::from_number(log.into())?, epoch, partition })
+}
+
+/// Bytes from their hexadecimal digits.
+pub(super) fn bytes_of(hex: &str) -> Option<Vec<u8>> {
+    let digit = |digit: u8| char::from(digit).to_digit(16);
+    let byte = |pair: &[u8]| Some((digit(pair[0])? << 4 | digit(pair[1])?) as u8);
+    hex.len().is_multiple_of(2).then(|| hex.as_bytes().chunks(2).map(byte).collect())?
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use runtime::clickhouse::{Error as StoreError, Store};
 
 use super::facts::lost;
 use super::without;
-use crate::counter::{Ledger, Resume};
+use crate::counter::{Ledger, Resident, Resume};
 use crate::seed::Seed;
 use crate::{rows, store};
 
@@ -36,7 +36,7 @@ pub async fn resume(
 ) -> Result<Resume, store::Error> {
     loop {
         let (ledger, start) = beginning(store, source, book, bounds, suspect).await?;
-        let resume = store::resume(store, source, book, (ledger, start), seed).await?;
+        let resume = resume_at(store, source, book, (ledger, start), seed).await?;
         // Ids that raw lost while they were read would let duplicates through: it must still be whole afterwards.
         let before_ms = store::before_ms(store, source, &resume.ledger, start).await?;
         let known = lost(store, source).await?;
@@ -46,6 +46,29 @@ pub async fn resume(
         }
         tracing::warn!(%source, "raw has lost records while its ids were read; they are read again");
     }
+}
+
+/// The same from `start` on, at most the end of the ledger.
+async fn resume_at(
+    store: &Store,
+    source: Source,
+    book: &Book,
+    (ledger, start): (Ledger, u64),
+    seed: &Seed,
+) -> Result<Resume, store::Error> {
+    // With rules that this program does not know nothing is decided, whatever ids it has.
+    let rules = book.at(start).ok().map(|(rules, _)| rules);
+    // A source without a ledger has no cell and no id of its own that could matter: everything is decided from offset 0.
+    if ledger.applied_end == 0 {
+        let ids = seed.older(store, source, rules, 0).await?;
+        return Ok(Resume { ledger, start, ids, cells: Vec::new(), resident: Resident::ALL });
+    }
+    let resident = Resident::at(ledger.appended_at_ms);
+    let cells = store::resident_cells(store, source, resident).await?;
+    let from_ms = store::before_ms(store, source, &ledger, start).await? - book.longest_window_ms();
+    let older = seed.older(store, source, rules, from_ms).await?;
+    let ids = seed.read(store, source, start, from_ms, older).await?;
+    Ok(Resume { ledger, start, ids, cells, resident })
 }
 
 /// The first record that raw lacks and the log has. What the log lost at its end is for a person.

@@ -17,9 +17,9 @@ use rand::{Rng as _, distr::Alphanumeric};
 use crate::{
     clickhouse_config::write_private,
     error::{Doing as _, Result},
-    fetch::sha256_hex,
     run::say,
     service::run_to_end,
+    sums::sha256_hex,
 };
 
 /// The department that publishes figures for all of government.

@@ -17,8 +17,10 @@ use domain::time::{Day, HOUR_MS, Period};
 use domain::vocabulary::{Channel, Reason, Stage};
 use views::clock;
 use views::figures::audit::{Account, Audit, AuditFinding, AuditHour, AuditRow, BootFigure, CountedIn, ReceiptFigure};
+use views::figures::letters::LetterGroup;
 use views::figures::{Books, Context, DepartmentRef, ServiceRef};
 
+use super::read::letters::GroupRow;
 use super::read::{Differing, Found, RawRow, Recorded};
 
 /// Lists on the page hold so many.
@@ -105,7 +107,7 @@ pub fn audit(
         findings: findings.iter().take(SHOWN).map(|(row, finding)| named(catalogue, row, *finding)).collect(),
         conflicts: changes::conflicts(catalogue, found),
         revisions: changes::revisions(catalogue, &found.revisions),
-        letters: super::letters::groups(&found.letters),
+        letters: groups(&found.letters),
         boots: in_span().take(SHOWN).map(boot).collect(),
         boots_count: (in_span().count() as u32, unclosed as u32),
         department: asked.department,
@@ -273,6 +275,21 @@ fn instant(ms: i64) -> String {
 #[must_use]
 pub fn first_hour_s(hours: u32, now_ms: i64) -> i64 {
     (Period::Hour.start_ms(Period::Hour.index_at(now_ms)) - i64::from(hours - 1) * HOUR_MS) / 1_000
+}
+
+/// Dead letters by reason.
+pub(super) fn groups(rows: &[GroupRow]) -> Vec<LetterGroup> {
+    let group = |row: &GroupRow| {
+        Some(LetterGroup {
+            outcome: Outcome::from_number(row.outcome)?,
+            reason: row.reason.clone(),
+            count: row.n,
+            waiting: row.waiting,
+            first_ms: row.first_ms,
+            last_ms: row.last_ms,
+        })
+    };
+    rows.iter().filter_map(group).collect()
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use domain::source::{Log, Source};
 use runtime::clickhouse::Error;
 use views::ask;
 use views::figures::Context;
-use views::figures::letters::{LetterFigure, LetterGroup, LettersPage, ReplayFigure};
+use views::figures::letters::{LetterFigure, LettersPage, ReplayFigure};
 
 use super::read::letters::{Cursor, GroupRow, LetterRow, List, Outcomes};
 use super::{AuditAsked, HOURS_MAX, compose, range, read};
@@ -107,21 +107,6 @@ fn cursor_text(row: &LetterRow) -> String {
     format!("{}-{}-{}-{}-{}", row.appended_at_ms, row.log, row.epoch, row.p, row.offset)
 }
 
-/// Of groups that were read.
-pub(super) fn groups(rows: &[GroupRow]) -> Vec<LetterGroup> {
-    let group = |row: &GroupRow| {
-        Some(LetterGroup {
-            outcome: Outcome::from_number(row.outcome)?,
-            reason: row.reason.clone(),
-            count: row.n,
-            waiting: row.waiting,
-            first_ms: row.first_ms,
-            last_ms: row.last_ms,
-        })
-    };
-    rows.iter().filter_map(group).collect()
-}
-
 fn compose(
     catalogue: &Catalogue,
     context: Context,
@@ -138,7 +123,7 @@ fn compose(
         service: asked.service,
         outcome: list.outcome,
         from_s: asked.from_s,
-        groups: groups(&by_reason),
+        groups: compose::groups(&by_reason),
         letters: rows.iter().take(shown).filter_map(|row| letter(catalogue, row, outcomes)).collect(),
         next,
     }

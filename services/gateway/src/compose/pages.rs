@@ -7,18 +7,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::catalogue::{Department, Origin, Service};
 use domain::cell::Dimension;
+use domain::histogram;
 use domain::source::ServiceNumber;
 use domain::statement::note::Annotation;
 use domain::statement::{Amount, Figure, MetricNumber};
 use domain::time::{Day, HOUR_MS, MINUTE_MS, Period};
 use domain::vocabulary::{Channel, Reason, Stage};
 use views::figures::{
-    About, BesideFigure, ChannelFigure, Context, DaySeries, DepartmentPage, DepartmentRow, EarlierNote, HourFigure,
-    Live, NoteFigure, Overview, ReasonFigure, Series, ServiceFacts, ServicePage, ServiceRow, Stages, StatedPoint,
-    StepFigure, Wall, Yearly,
+    About, BesideFigure, ChannelFigure, Context, DaySeries, DepartmentPage, DepartmentRow, Durations, EarlierNote,
+    HourFigure, Live, NoteFigure, Overview, ReasonFigure, Series, ServiceFacts, ServicePage, ServiceRow, Stages,
+    StatedPoint, StepFigure, Wall, Yearly,
 };
 
-use super::series::durations;
 use super::{Composer, whole};
 use crate::fold::{Measure, Sum};
 use crate::history::Hours;
@@ -336,4 +336,15 @@ pub(super) fn reasons(breakdown: &BTreeMap<(Dimension, u8, u8), u64>) -> Vec<Rea
     let mut reasons: Vec<_> = known.filter(|reason| reason.n > 0).collect();
     reasons.sort_by_key(|reason| Reverse(reason.n));
     reasons
+}
+
+/// Percentiles of a histogram; `None` without durations.
+pub(super) fn durations(buckets: &[(u8, u64)]) -> Option<Durations> {
+    let quantile = |q| histogram::quantile_ms(buckets, q).map(|ms| ms.round() as u64);
+    Some(Durations {
+        n: buckets.iter().map(|(_, n)| n).sum(),
+        p50_ms: quantile(0.5)?,
+        p90_ms: quantile(0.9)?,
+        p99_ms: quantile(0.99)?,
+    })
 }

@@ -7,14 +7,13 @@ use std::collections::BTreeMap;
 
 use domain::catalogue::Service;
 use domain::cell::Dimension;
-use domain::histogram;
 use domain::time::{Day, Period};
 use domain::vocabulary::Channel;
 use views::clock;
-use views::figures::{ChannelFigure, Counted, Durations, Kind, Point, Series};
+use views::figures::{ChannelFigure, Counted, Kind, Point, Series};
 use views::span::Span;
 
-use super::pages::{reasons, steps};
+use super::pages::{durations, reasons, steps};
 use crate::past::{Read, SeriesRow};
 
 /// Sums of rows under way.
@@ -83,17 +82,6 @@ impl Sums {
             value_pence: self.pence,
         }
     }
-}
-
-/// Percentiles of a histogram; `None` without durations.
-pub(super) fn durations(buckets: &[(u8, u64)]) -> Option<Durations> {
-    let quantile = |q| histogram::quantile_ms(buckets, q).map(|ms| ms.round() as u64);
-    Some(Durations {
-        n: buckets.iter().map(|(_, n)| n).sum(),
-        p50_ms: quantile(0.5)?,
-        p90_ms: quantile(0.9)?,
-        p99_ms: quantile(0.99)?,
-    })
 }
 
 /// Puts the rows of a span together.

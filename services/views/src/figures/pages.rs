@@ -130,6 +130,14 @@ pub struct ServicePage {
     pub stated: ServiceStated,
 }
 
+impl ServicePage {
+    /// The address of its JSON twin.
+    #[must_use]
+    pub fn api(&self) -> String {
+        format!("/api/v1/services/{}", self.service.names.id)
+    }
+}
+
 /// What the catalogue knows of a service.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceFacts {

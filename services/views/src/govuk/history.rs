@@ -4,7 +4,7 @@
 
 use maud::{Markup, PreEscaped, html};
 
-use super::tables;
+use super::tables::{self, address};
 use crate::chart::{self, Axis, column, nothing, num, pct};
 use crate::csv::Csv;
 use crate::figures::govuk::PageHistory;
@@ -16,18 +16,6 @@ const Y_TOP: f64 = 12.0;
 const Y_ZERO: f64 = 236.0;
 /// Days of the drawing.
 const DAYS: i32 = 57;
-
-/// The address of a page's history.
-pub(super) fn address(path: &str) -> String {
-    let mut out = "/govuk/pages?path=".to_owned();
-    for byte in path.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/' => out.push(byte.into()),
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
-}
 
 /// The form that asks for a page.
 pub(super) fn form(path: &str) -> Markup {

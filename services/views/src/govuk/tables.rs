@@ -2,7 +2,6 @@
 
 use maud::{Markup, html};
 
-use super::history::address;
 use crate::csv::{Csv, figure};
 use crate::figures::govuk::{GovUk, LinePoint, PageViews, Top, VisitorHour};
 use crate::{clock, format};
@@ -176,4 +175,16 @@ pub(super) fn trending(g: &GovUk) -> Markup {
             div.cfoot { a href="/api/v1/govuk.csv?table=trending" { "CSV" } a href="/api/v1/govuk" { "JSON" } }
         }
     }
+}
+
+/// The address of a page's history.
+pub(super) fn address(path: &str) -> String {
+    let mut out = "/govuk/pages?path=".to_owned();
+    for byte in path.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/' => out.push(byte.into()),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
 }

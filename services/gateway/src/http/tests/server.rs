@@ -80,15 +80,15 @@ impl Server {
             rules: RulesInForce { late_after_days: 7, future_minutes: 5, minutes_kept_days: 9 },
             stated,
             writing: crate::writing::Writing::new(&config.writing).expect("an address"),
-            limits: crate::limits::Limits::new(config.limits.clone()),
+            limits: Arc::new(crate::limits::Limits::new(config.limits.clone())),
             held: Held::default(),
             explored: Held::default(),
             assets: Held::lasting(Duration::MAX),
             kept: crate::kept::Kept::new(crate::site::READ),
             histories: crate::kept::Kept::new(crate::govuk::HISTORY),
-            downloads: crate::explore::Downloads::default(),
-            auditor: crate::audit::Auditor::new(Arc::clone(&stores), rules),
-            govuk: crate::govuk::Keeper::new(stores),
+            downloads: crate::kept::Kept::new(crate::site::DOWNLOADS),
+            auditor: crate::audit::auditor::Auditor::new(Arc::clone(&stores), rules),
+            govuk: crate::govuk::keeper::Keeper::new(stores),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
