@@ -3,7 +3,7 @@
 //!
 //! `make fire` runs 200 schedules; `FIRE_SCHEDULES=n` more or fewer, `FIRE_FROM=n` from another seed on, `FIRE_SEED=n` one
 //! alone, `FIRE_KIND=DropCells,KillKafka` only faults of these kinds, `FIRE_FORM=cluster` against three brokers and two
-//! shards. `make test` runs a short form of both.
+//! shards, `FIRE_KEEP=1` keeps the logs of schedules that ended well too. `make test` runs a short form of both.
 
 mod act;
 mod books;
@@ -102,6 +102,11 @@ fn number(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")))
 }
 
+/// Logs of what ended well are asked for too.
+fn keeps_logs() -> bool {
+    std::env::var_os("FIRE_KEEP").is_some()
+}
+
 /// The schedules that the environment asks for, by form; without a word the short forms.
 fn asked_for() -> Vec<(Form, Vec<Plan>)> {
     let form = match std::env::var("FIRE_FORM").as_deref() {
@@ -159,7 +164,7 @@ fn schedules(form: Form, plans: Vec<Plan>, no_disks: Option<&str>) -> Result<(),
     keep(&dir, &words);
     drop(rig);
     let wrong: Vec<_> = all.iter().filter(|ended| ended.result.is_err()).map(|ended| ended.plan.seed).collect();
-    shared.close(!wrong.is_empty());
+    shared.close(!wrong.is_empty() || keeps_logs());
     if wrong.is_empty() { Ok(()) } else { Err(format!("wrong schedules: {wrong:?}").into()) }
 }
 
@@ -196,7 +201,7 @@ fn run(rig: &mut Rig, shared: &Shared, plan: Plan) -> Ended {
     drop((watchers, auditor, traffic, senders));
     let incidents = std::mem::take(&mut platform.incidents);
     rig::Member::ALL.into_iter().for_each(|member| platform.kill(member));
-    if result.is_ok() {
+    if result.is_ok() && !keeps_logs() {
         let logs = platform.stack.dir().to_owned();
         drop(std::fs::remove_dir_all(logs));
     }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod alarm;
+pub mod cells;
 pub mod collectors;
 pub mod config;
 pub mod consumer;

@@ -13,6 +13,7 @@ use runtime::clock::now_ms;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
+use crate::cells::{self, Residents};
 use crate::consumer::Bounds;
 use crate::counter::{Cell, Resume};
 use crate::ids::Run;
@@ -75,7 +76,7 @@ pub enum Answer {
 }
 
 /// Who asks, for which assignment, and where the answer goes.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Asker {
     /// Which source.
     pub source: Source,
@@ -83,6 +84,8 @@ pub struct Asker {
     pub assignment: u64,
     /// How the ids of the window are taken in.
     pub seed: Seed,
+    /// Reads recent cells.
+    pub residents: Arc<Residents>,
     /// Where to say that the store does not answer.
     pub stall: Stall,
     /// Where the answer goes; the loop may be gone by then.
@@ -97,7 +100,7 @@ pub async fn resume(store: Store, bounds: Arc<Bounds>, asker: Asker, suspect: Op
         let read = async {
             let book = store::book(&store, source).await?;
             let now = bounds.ask(source.partition).await?;
-            let resume = before::resume(&store, source, &book, now, suspect, &asker.seed).await?;
+            let resume = before::resume(&store, source, &book, now, suspect, (&asker.seed, &asker.residents)).await?;
             // Once more: what was read of the store may cover records that came meanwhile.
             Ok((Box::new((book, resume)), bounds.ask(source.partition).await?))
         };
@@ -171,8 +174,11 @@ pub async fn cells(store: Store, asker: Asker, asked: Vec<CellKey>) {
     let mut patience = Patience::new(&asker);
     let (source, assignment) = (asker.source, asker.assignment);
     loop {
-        match store::cells(&store, source, &asked).await {
-            Ok(cells) => return patience.answer(Answer::Cells { source, assignment, cells, asked }),
+        match cells::named(&store, &[(source, asked.clone())]).await.map_err(store::Error::from) {
+            Ok(mut found) => {
+                let cells = found.remove(&source).unwrap_or_default();
+                return patience.answer(Answer::Cells { source, assignment, cells, asked });
+            }
             Err(error) => {
                 if !patience.try_again(error.into()).await {
                     return;

@@ -1,22 +1,16 @@
-//! What the aggregator asks ClickHouse: where a source stands, its cells, its accepted ids, its rules.
+//! What the aggregator asks ClickHouse about a source: where it stands, its rules.
 //!
 //! Invariant: the ledger is read first and everything else after it. What is read later may include more records than
 //! the ledger, never fewer; the applied offset of each cell and the bound on the ids make the surplus harmless.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::BTreeMap;
 
-use clickhouse::Row;
-use domain::cell::{CellKey, Counts, Dimension, Measures, Slice, Views};
 use domain::outcome::Outcome;
 use domain::rules::{Book, Rules};
-use domain::source::{Log, ServiceNumber, Source};
-use domain::time::Period;
-use domain::visitors::Registers;
+use domain::source::{Log, Source};
 use runtime::clickhouse::{Error as StoreError, Query, Store};
-use serde::{Deserialize, Serialize};
 
-use crate::counter::{Cell, Ledger, Resident};
-use crate::rows;
+use crate::counter::Ledger;
 
 /// Why a source cannot be taken up.
 #[derive(Debug, thiserror::Error)]
@@ -51,133 +45,6 @@ impl Error {
             Self::Ids(_) => true,
             Self::Schema(_) | Self::NoRules(_) | Self::BadRules(..) | Self::OtherRules(..) => false,
         }
-    }
-}
-
-/// The families of tables that hold cells: name, key columns, measures as arrays.
-const FAMILIES: [Family; 4] = [
-    Family {
-        table: "",
-        part: "[channel]",
-        numbers: "[started, completed, failed, abandoned, duration_ms, value_pence]",
-        durations: "durations",
-        ratings: "ratings",
-        registers: "map()",
-    },
-    Family {
-        table: "breakdown_",
-        part: "[toUInt32(channel), toUInt32(dimension), member, stage]",
-        numbers: "[n]",
-        durations: "map()",
-        ratings: "map()",
-        registers: "map()",
-    },
-    Family {
-        table: "page_",
-        part: "[page]",
-        numbers: "[views]",
-        durations: "map()",
-        ratings: "map()",
-        registers: "registers",
-    },
-    Family {
-        table: "ledger_",
-        part: "[outcome]",
-        numbers: "[n]",
-        durations: "map()",
-        ratings: "map()",
-        registers: "map()",
-    },
-];
-
-struct Family {
-    table: &'static str,
-    part: &'static str,
-    numbers: &'static str,
-    durations: &'static str,
-    ratings: &'static str,
-    registers: &'static str,
-}
-
-impl Family {
-    fn has(&self, period: Period) -> bool {
-        self.table != "ledger_" || period == Period::Hour
-    }
-
-    /// A query of this family's cells of one period; `condition` narrows them further than the source.
-    fn sql(&self, period: Period, condition: &str) -> String {
-        let (length, index) = match period {
-            Period::Minute => ("minute", "toUInt32(intDiv(toUnixTimestamp(t), 60))"),
-            Period::Hour => ("hour", "toUInt32(intDiv(toUnixTimestamp(t), 3600))"),
-            Period::Day => ("day", "toUInt32(toUInt16(d))"),
-        };
-        let Self { table, part, numbers, durations, ratings, registers } = self;
-        format!(
-            "SELECT {index} AS at, service, CAST({part}, 'Array(UInt32)') AS part, CAST({numbers}, 'Array(UInt64)') AS \
-             numbers, CAST({durations}, 'Map(UInt8, UInt64)') AS stored_durations, CAST({ratings}, 'Map(UInt8, UInt64)') \
-             AS stored_ratings, CAST({registers}, 'Map(UInt16, UInt8)') AS stored_registers, applied_offset FROM \
-             {{cells}}.unmerged_{table}{length} FINAL WHERE log = ? AND epoch = ? AND p = ? AND {condition}"
-        )
-    }
-
-    fn slice(&self, part: &[u32]) -> Option<Slice> {
-        let at = |n: usize| part.get(n).copied();
-        let byte = |n: usize| at(n).and_then(|value| u8::try_from(value).ok());
-        Some(match self.table {
-            "" => Slice::Counts { channel: byte(0)? },
-            "breakdown_" => Slice::Breakdown {
-                channel: byte(0)?,
-                dimension: Dimension::from_number(at(1)?)?,
-                member: byte(2)?,
-                stage: byte(3)?,
-            },
-            "page_" => Slice::Page { page: at(0)? },
-            _ => Slice::Ledger { outcome: Outcome::from_number(byte(0)?)? },
-        })
-    }
-}
-
-/// A cell of any family.
-#[derive(Debug, Row, Serialize, Deserialize)]
-struct Stored {
-    at: u32,
-    service: u16,
-    part: Vec<u32>,
-    numbers: Vec<u64>,
-    stored_durations: Vec<(u8, u64)>,
-    stored_ratings: Vec<(u8, u64)>,
-    stored_registers: Vec<(u16, u8)>,
-    applied_offset: u64,
-}
-
-impl Stored {
-    fn into_cell(self, family: &Family, period: Period) -> Option<Cell> {
-        let slice = family.slice(&self.part)?;
-        let number = |n: usize| self.numbers.get(n).copied().unwrap_or(0);
-        let measures = match slice {
-            Slice::Counts { .. } => {
-                let mut ratings = [0; 5];
-                for (rating, n) in &self.stored_ratings {
-                    *ratings.get_mut(usize::from(*rating).checked_sub(1)?)? = *n;
-                }
-                let mut durations = self.stored_durations;
-                durations.sort_unstable();
-                let stages = [number(0), number(1), number(2), number(3)];
-                let (duration_ms, value_pence) =
-                    (self.numbers.get(4).copied().unwrap_or(0), self.numbers.get(5).copied().unwrap_or(0));
-                Measures::Counts(Counts { stages, duration_ms, value_pence, durations, ratings })
-            }
-            Slice::Page { .. } => {
-                let mut visitors = Registers::default();
-                for (register, rank) in self.stored_registers {
-                    visitors.raise(register, rank);
-                }
-                Measures::Views(Views { views: self.numbers.first().copied().unwrap_or(0), visitors })
-            }
-            Slice::Breakdown { .. } | Slice::Ledger { .. } => Measures::Number(number(0)),
-        };
-        let key = CellKey { period, index: self.at, service: ServiceNumber(self.service), slice };
-        Some(Cell { key, measures, applied_offset: self.applied_offset })
     }
 }
 
@@ -241,71 +108,6 @@ pub async fn applied_ends(store: &Store, epoch: u16) -> Result<Vec<(Source, u64)
         Some((Source { log: Log::from_number(log.into())?, epoch, partition }, end))
     });
     Ok(ends.collect())
-}
-
-/// The stored cells of a source that are to be in memory.
-///
-/// # Errors
-/// ClickHouse.
-pub async fn resident_cells(store: &Store, source: Source, resident: Resident) -> Result<Vec<Cell>, Error> {
-    let mut cells = Vec::new();
-    for family in &FAMILIES {
-        for period in Period::ALL.into_iter().filter(|period| family.has(*period)) {
-            let condition = match period {
-                Period::Minute => format!("t >= fromUnixTimestamp({})", u64::from(resident.minute) * 60),
-                Period::Hour => format!(
-                    "t >= fromUnixTimestamp({0}) AND toDate(t) >= toDate(fromUnixTimestamp({0}))",
-                    u64::from(resident.hour) * 3_600
-                ),
-                Period::Day => format!("d >= toDate({})", resident.day),
-            };
-            let query = bound(store, &family.sql(period, &condition), source);
-            let rows: Vec<Stored> = store.rows("reading recent cells", query).await?;
-            cells.extend(rows.into_iter().filter_map(|row| row.into_cell(family, period)));
-        }
-    }
-    Ok(cells)
-}
-
-/// The stored versions of these keys of a source; a key that is not among them has none.
-///
-/// # Errors
-/// ClickHouse.
-pub async fn cells(store: &Store, source: Source, keys: &[CellKey]) -> Result<Vec<Cell>, Error> {
-    let wanted: HashSet<_> = keys.iter().collect();
-    let mut by_table: BTreeMap<(&str, Period), BTreeSet<(u32, u16)>> = BTreeMap::new();
-    for key in keys {
-        by_table.entry((rows::table_of(key), key.period)).or_default().insert((key.index, key.service.0));
-    }
-    let mut cells = Vec::new();
-    for ((table, period), places) in by_table {
-        let name = table.trim_start_matches("unmerged_");
-        let found = FAMILIES.iter().find(|f| name.starts_with(f.table) && !f.table.is_empty());
-        let family = found.unwrap_or(&FAMILIES[0]);
-        let places: Vec<_> = places.into_iter().collect();
-        for places in places.chunks(PLACES_MAX) {
-            let query = bound(store, &family.sql(period, &among(period, places)), source);
-            let rows: Vec<Stored> = store.rows("reading older cells", query).await?;
-            let read = rows.into_iter().filter_map(|row| row.into_cell(family, period));
-            cells.extend(read.filter(|cell| wanted.contains(&cell.key)));
-        }
-    }
-    Ok(cells)
-}
-
-/// A query names at most so many periods of services: ClickHouse takes 256 KiB of text.
-const PLACES_MAX: usize = 4_000;
-
-fn among(period: Period, places: &[(u32, u16)]) -> String {
-    let pairs: Vec<String> = places
-        .iter()
-        .map(|(index, service)| match period {
-            Period::Day => format!("({index},{service})"),
-            _ => format!("({},{service})", period.start_ms(*index) / 1_000),
-        })
-        .collect();
-    let time = if period == Period::Day { "d" } else { "t" };
-    format!("({time}, service) IN ({})", pairs.join(","))
 }
 
 /// Stops where the rules of a source are missing or not the ones of the configuration.

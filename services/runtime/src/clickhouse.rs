@@ -27,7 +27,7 @@ pub struct Config {
     pub cells: String,
     /// Database of the views that people and programs read.
     pub figures: String,
-    /// Longest time a read may take, milliseconds.
+    /// Longest time a read may take, milliseconds; its first try is given up after three seconds.
     pub read_ms_max: u32,
     /// Longest time an insert may take, milliseconds.
     pub insert_ms_max: u32,
@@ -41,6 +41,9 @@ pub struct Config {
 
 /// The first try of an insert that can be sent again.
 const FIRST_TRY_MS: u32 = 5_000;
+/// The first try of a read: the connection may have died without a word. Longer than idle connections are kept, so that
+/// the second try has a new one.
+const FIRST_READ_MS: u32 = 3_000;
 
 /// What went wrong between us and ClickHouse.
 #[derive(Debug, thiserror::Error)]
@@ -148,7 +151,16 @@ impl Store {
     where
         T: clickhouse::RowOwned + clickhouse::RowRead,
     {
-        within(self.config.read_ms_max, doing, query.fetch_all::<T>()).await
+        let limits = self.read_limits();
+        match within(limits.0, doing, query.clone().fetch_all::<T>()).await {
+            Err(Error::TimedOut { .. }) => within(limits.1, doing, query.fetch_all::<T>()).await,
+            answer => answer,
+        }
+    }
+
+    /// Of the first try of a read and of the second, milliseconds.
+    fn read_limits(&self) -> (u32, u32) {
+        (FIRST_READ_MS.min(self.config.read_ms_max), self.config.read_ms_max)
     }
 
     /// Hands each row of a query made with [`Store::query`] to `each`, as it comes; for answers too large to hold. The
@@ -161,11 +173,21 @@ impl Store {
         T: clickhouse::RowOwned + clickhouse::RowRead,
     {
         let query = query.with_setting("max_execution_time", "0");
-        let mut rows = query.fetch::<T>().map_err(|source| Error::Client { doing, source })?;
+        let begin = |query: Query| query.fetch::<T>().map_err(|source| Error::Client { doing, source });
+        let limits = self.read_limits();
+        let mut rows = begin(query.clone())?;
+        let mut row = match within(limits.0, doing, rows.next()).await {
+            Err(Error::TimedOut { .. }) => {
+                rows = begin(query)?;
+                within(limits.1, doing, rows.next()).await?
+            }
+            first => first?,
+        };
         let mut n = 0;
-        while let Some(row) = within(self.config.read_ms_max, doing, rows.next()).await? {
-            each(row);
+        while let Some(one) = row {
+            each(one);
             n += 1;
+            row = within(limits.1, doing, rows.next()).await?;
         }
         Ok(n)
     }

@@ -16,6 +16,7 @@ use super::lookup;
 use super::rhythm::Rhythm;
 use super::settled::{self, Settled};
 use super::source::{Ask, Decided, Late};
+use crate::cells;
 use crate::consumer::Bounds;
 use crate::counter::{Counter, Resident, Resume};
 use crate::ids::Ids;
@@ -219,16 +220,20 @@ impl Rounds {
         self.nothing_is_missing(&asking).await?;
         let mut found = lookup::found(&self.store, (self.log, self.epoch), &rules, asks).await?;
         self.nothing_is_missing(&asking).await?;
-        let mut decided = Vec::new();
+        let (mut decided, mut needs) = (Vec::new(), Vec::new());
         for (partition, n) in ready {
             let late = self.sources.get_mut(partition).expect("it was there when it was ready");
             let outcomes = late.decide(*n, &mut found)?;
-            let needs = late.needs(&outcomes)?;
-            if !needs.is_empty() {
-                let cells = store::cells(&self.store, late.source(), &needs).await?;
-                late.install(cells, &needs);
+            let keys = late.needs(&outcomes)?;
+            if !keys.is_empty() {
+                needs.push((late.source(), keys));
             }
             decided.push((*partition, outcomes));
+        }
+        let mut cells = cells::named(&self.store, &needs).await?;
+        for (source, keys) in needs {
+            let late = self.sources.get_mut(&source.partition).expect("it was there when it was ready");
+            late.install(cells.remove(&source).unwrap_or_default(), &keys);
         }
         Ok(decided)
     }

@@ -12,6 +12,7 @@ use runtime::clickhouse::{Error as StoreError, Store};
 
 use super::facts::lost;
 use super::without;
+use crate::cells::Residents;
 use crate::counter::{Ledger, Resident, Resume};
 use crate::seed::Seed;
 use crate::{rows, store};
@@ -32,11 +33,11 @@ pub async fn resume(
     book: &Book,
     bounds: (u64, u64),
     suspect: Option<u64>,
-    seed: &Seed,
+    taking: (&Seed, &Residents),
 ) -> Result<Resume, store::Error> {
     loop {
         let (ledger, start) = beginning(store, source, book, bounds, suspect).await?;
-        let resume = resume_at(store, source, book, (ledger, start), seed).await?;
+        let resume = resume_at(store, source, book, (ledger, start), taking).await?;
         // Ids that raw lost while they were read would let duplicates through: it must still be whole afterwards.
         let before_ms = store::before_ms(store, source, &resume.ledger, start).await?;
         let known = lost(store, source).await?;
@@ -54,7 +55,7 @@ async fn resume_at(
     source: Source,
     book: &Book,
     (ledger, start): (Ledger, u64),
-    seed: &Seed,
+    (seed, residents): (&Seed, &Residents),
 ) -> Result<Resume, store::Error> {
     // With rules that this program does not know nothing is decided, whatever ids it has.
     let rules = book.at(start).ok().map(|(rules, _)| rules);
@@ -64,7 +65,7 @@ async fn resume_at(
         return Ok(Resume { ledger, start, ids, cells: Vec::new(), resident: Resident::ALL });
     }
     let resident = Resident::at(ledger.appended_at_ms);
-    let cells = store::resident_cells(store, source, resident).await?;
+    let cells = residents.read(store, source, resident).await?;
     let from_ms = store::before_ms(store, source, &ledger, start).await? - book.longest_window_ms();
     let older = seed.older(store, source, rules, from_ms).await?;
     let ids = seed.read(store, source, start, from_ms, older).await?;
