@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use clickhouse::Row;
 use domain::cell::{CellKey, Counts, Dimension, Measures, Slice, Views};
 use domain::outcome::Outcome;
-use domain::source::{Log, ServiceNumber, Source};
+use domain::source::{ServiceNumber, Source};
 use domain::time::Period;
 use domain::visitors::Registers;
 use runtime::clickhouse::{Error, Store};
@@ -20,43 +20,56 @@ use crate::rows;
 /// Cells by source.
 pub type BySource = BTreeMap<Source, Vec<Cell>>;
 
-/// Who waits for the cells of a source.
+/// Which cells of a source.
+#[derive(Debug, Clone)]
+enum Asked {
+    Recent(Resident),
+    Named(Vec<CellKey>),
+}
+
+/// Who waits for cells of a source.
 struct Waiting {
     source: Source,
-    resident: Resident,
+    asked: Asked,
     tell: oneshot::Sender<Vec<Cell>>,
 }
 
-/// Reads the cells that are to be in memory: for all who ask while a read is under way, the next one reads at once.
+/// Reads cells for all who ask: those who come while a read is under way are answered by the next one, together.
 #[derive(Default)]
-pub struct Residents {
+pub struct Reader {
     waiting: Mutex<Vec<Waiting>>,
     turn: tokio::sync::Mutex<()>,
 }
 
-impl Residents {
-    /// The stored cells of a source that are to be in memory, as they are after the call or later.
+impl Reader {
+    /// The stored cells of a source that are to be in memory.
     ///
     /// # Errors
     /// ClickHouse.
-    pub async fn read(&self, store: &Store, source: Source, resident: Resident) -> Result<Vec<Cell>, Error> {
+    pub async fn recent(&self, store: &Store, source: Source, resident: Resident) -> Result<Vec<Cell>, Error> {
+        self.read(store, source, Asked::Recent(resident)).await
+    }
+
+    /// The stored versions of these keys of a source, perhaps among others; a key that is not there has none.
+    ///
+    /// # Errors
+    /// ClickHouse.
+    pub async fn named(&self, store: &Store, source: Source, keys: Vec<CellKey>) -> Result<Vec<Cell>, Error> {
+        self.read(store, source, Asked::Named(keys)).await
+    }
+
+    /// As they are after the call, or later.
+    async fn read(&self, store: &Store, source: Source, asked: Asked) -> Result<Vec<Cell>, Error> {
         loop {
             let (tell, told) = oneshot::channel();
-            self.waiting().push(Waiting { source, resident, tell });
+            self.waiting().push(Waiting { source, asked: asked.clone(), tell });
             tokio::select! {
                 biased;
                 // Without an answer whoever was reading has given up.
                 answer = told => if let Ok(cells) = answer { return Ok(cells) },
                 _turn = self.turn.lock() => {
                     let all = std::mem::take(&mut *self.waiting());
-                    let asked: Vec<_> = all.iter().map(|waiting| (waiting.source, waiting.resident)).collect();
-                    let mut found = recent(store, &asked).await?;
-                    let own = found.get(&source).cloned();
-                    for Waiting { source, tell, .. } in all {
-                        // Nobody listens any more if it is this very call, or one that was given up.
-                        let _ = tell.send(found.remove(&source).unwrap_or_default());
-                    }
-                    return Ok(own.unwrap_or_default());
+                    return answer(store, all, source, &asked).await;
                 }
             }
         }
@@ -67,11 +80,36 @@ impl Residents {
     }
 }
 
-/// The sources of each log and generation.
-fn together<T>(of: &[(Source, T)]) -> BTreeMap<(Log, u16), Vec<&(Source, T)>> {
-    let mut groups: BTreeMap<_, Vec<_>> = BTreeMap::new();
+/// Reads what all of them ask for, tells it to each, and returns what this source asked for.
+async fn answer(store: &Store, all: Vec<Waiting>, source: Source, asked: &Asked) -> Result<Vec<Cell>, Error> {
+    let (mut residents, mut keys) = (Vec::new(), Vec::new());
+    for waiting in &all {
+        match &waiting.asked {
+            Asked::Recent(resident) => residents.push((waiting.source, *resident)),
+            Asked::Named(some) => keys.push((waiting.source, some.clone())),
+        }
+    }
+    let (residents, named) = (recent(store, &residents).await?, named(store, &keys).await?);
+    // The same source may be asked for more than once, by who had it before and by who has it now.
+    let of = |source: Source, asked: &Asked| {
+        let found = match asked {
+            Asked::Recent(_) => &residents,
+            Asked::Named(_) => &named,
+        };
+        found.get(&source).cloned().unwrap_or_default()
+    };
+    for waiting in all {
+        // Nobody listens where a call was given up, or is the one that reads.
+        let _ = waiting.tell.send(of(waiting.source, &waiting.asked));
+    }
+    Ok(of(source, asked))
+}
+
+/// What belongs together, by a key.
+fn groups<K: Ord, T>(of: &[T], key: impl Fn(&T) -> K) -> BTreeMap<K, Vec<&T>> {
+    let mut groups: BTreeMap<K, Vec<&T>> = BTreeMap::new();
     for one in of {
-        groups.entry((one.0.log, one.0.epoch)).or_default().push(one);
+        groups.entry(key(one)).or_default().push(one);
     }
     groups
 }
@@ -83,8 +121,9 @@ fn partitions<T>(of: &[&(Source, T)]) -> String {
 
 async fn recent(store: &Store, of: &[(Source, Resident)]) -> Result<BySource, Error> {
     let mut cells = BySource::new();
-    for ((log, epoch), group) in together(of) {
-        let from: BTreeMap<u16, Resident> = group.iter().map(|(source, from)| (source.partition, *from)).collect();
+    // A source to which nothing has come for long needs much older ones than the others.
+    let groups = groups(of, |(source, resident)| (source.log, source.epoch, resident.hour));
+    for ((log, epoch, _), group) in groups {
         let partitions = partitions(&group);
         for family in &FAMILIES {
             for period in Period::ALL.into_iter().filter(|period| family.has(*period)) {
@@ -93,7 +132,7 @@ async fn recent(store: &Store, of: &[(Source, Resident)]) -> Result<BySource, Er
                 let query = store.query(&family.sql(period, &format!("p IN ({partitions}) AND {time}")));
                 for row in store.rows::<Stored>("reading recent cells", query.bind(log as u8).bind(epoch)).await? {
                     let source = Source { log, epoch, partition: row.p };
-                    let is_recent = from.get(&row.p).is_some_and(|from| row.at >= from.of(period));
+                    let is_recent = group.iter().any(|(of, from)| *of == source && row.at >= from.of(period));
                     if let Some(cell) = row.into_cell(family, period).filter(|_| is_recent) {
                         cells.entry(source).or_default().push(cell);
                     }
@@ -121,7 +160,7 @@ fn since(period: Period, index: u32) -> String {
 /// ClickHouse.
 pub async fn named(store: &Store, of: &[(Source, Vec<CellKey>)]) -> Result<BySource, Error> {
     let mut cells = BySource::new();
-    for ((log, epoch), group) in together(of) {
+    for ((log, epoch), group) in groups(of, |(source, _)| (source.log, source.epoch)) {
         let wanted: HashSet<(u16, &CellKey)> =
             group.iter().flat_map(|(source, keys)| keys.iter().map(|key| (source.partition, key))).collect();
         let mut by_table: BTreeMap<(&str, Period), BTreeSet<(u32, u16)>> = BTreeMap::new();

@@ -26,7 +26,7 @@ use runtime::clock::now_ms;
 use runtime::shutdown::Shutdown;
 use tokio::sync::mpsc;
 
-use crate::cells::Residents;
+use crate::cells;
 use crate::config::Config;
 use crate::consumer::{Bounds, Change, Consumer};
 use crate::counter::{Cell, Counter, Record};
@@ -125,7 +125,7 @@ struct Loop {
     spare: Raw,
     burst: Burst,
     packs: u64,
-    residents: Arc<Residents>,
+    cells: Arc<cells::Reader>,
     repairs: Repairs,
     spilling: Spilling,
     places: Places,
@@ -152,7 +152,7 @@ pub fn run(wiring: Wiring, shutdown: &Shutdown) -> Result<(), Stopped> {
         spare: Raw::default(),
         burst: Burst::default(),
         packs: 0,
-        residents: Arc::default(),
+        cells: Arc::default(),
         repairs: Repairs::new(),
         spilling: Spilling::default(),
         is_catching_up: false,
@@ -191,8 +191,8 @@ impl Loop {
 
     fn asker(&self, partition: u16, assignment: u64) -> Asker {
         let (stall, answers) = (self.wiring.stall.clone(), self.answers.0.clone());
-        let (seed, residents) = (self.wiring.seed.clone(), Arc::clone(&self.residents));
-        Asker { source: self.source(partition), assignment, seed, residents, stall, answers }
+        let (seed, cells) = (self.wiring.seed.clone(), Arc::clone(&self.cells));
+        Asker { source: self.source(partition), assignment, seed, cells, stall, answers }
     }
 
     fn topic(&self) -> &str {

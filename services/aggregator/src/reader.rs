@@ -13,7 +13,7 @@ use runtime::clock::now_ms;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
-use crate::cells::{self, Residents};
+use crate::cells;
 use crate::consumer::Bounds;
 use crate::counter::{Cell, Resume};
 use crate::ids::Run;
@@ -84,8 +84,8 @@ pub struct Asker {
     pub assignment: u64,
     /// How the ids of the window are taken in.
     pub seed: Seed,
-    /// Reads recent cells.
-    pub residents: Arc<Residents>,
+    /// Reads cells.
+    pub cells: Arc<cells::Reader>,
     /// Where to say that the store does not answer.
     pub stall: Stall,
     /// Where the answer goes; the loop may be gone by then.
@@ -100,7 +100,7 @@ pub async fn resume(store: Store, bounds: Arc<Bounds>, asker: Asker, suspect: Op
         let read = async {
             let book = store::book(&store, source).await?;
             let now = bounds.ask(source.partition).await?;
-            let resume = before::resume(&store, source, &book, now, suspect, (&asker.seed, &asker.residents)).await?;
+            let resume = before::resume(&store, source, &book, now, suspect, (&asker.seed, &asker.cells)).await?;
             // Once more: what was read of the store may cover records that came meanwhile.
             Ok((Box::new((book, resume)), bounds.ask(source.partition).await?))
         };
@@ -174,13 +174,10 @@ pub async fn cells(store: Store, asker: Asker, asked: Vec<CellKey>) {
     let mut patience = Patience::new(&asker);
     let (source, assignment) = (asker.source, asker.assignment);
     loop {
-        match cells::named(&store, &[(source, asked.clone())]).await.map_err(store::Error::from) {
-            Ok(mut found) => {
-                let cells = found.remove(&source).unwrap_or_default();
-                return patience.answer(Answer::Cells { source, assignment, cells, asked });
-            }
+        match asker.cells.named(&store, source, asked.clone()).await {
+            Ok(cells) => return patience.answer(Answer::Cells { source, assignment, cells, asked }),
             Err(error) => {
-                if !patience.try_again(error.into()).await {
+                if !patience.try_again(store::Error::from(error).into()).await {
                     return;
                 }
             }

@@ -12,7 +12,7 @@ use runtime::clickhouse::{Error as StoreError, Store};
 
 use super::facts::lost;
 use super::without;
-use crate::cells::Residents;
+use crate::cells::Reader;
 use crate::counter::{Ledger, Resident, Resume};
 use crate::seed::Seed;
 use crate::{rows, store};
@@ -33,7 +33,7 @@ pub async fn resume(
     book: &Book,
     bounds: (u64, u64),
     suspect: Option<u64>,
-    taking: (&Seed, &Residents),
+    taking: (&Seed, &Reader),
 ) -> Result<Resume, store::Error> {
     loop {
         let (ledger, start) = beginning(store, source, book, bounds, suspect).await?;
@@ -55,7 +55,7 @@ async fn resume_at(
     source: Source,
     book: &Book,
     (ledger, start): (Ledger, u64),
-    (seed, residents): (&Seed, &Residents),
+    (seed, reader): (&Seed, &Reader),
 ) -> Result<Resume, store::Error> {
     // With rules that this program does not know nothing is decided, whatever ids it has.
     let rules = book.at(start).ok().map(|(rules, _)| rules);
@@ -65,7 +65,7 @@ async fn resume_at(
         return Ok(Resume { ledger, start, ids, cells: Vec::new(), resident: Resident::ALL });
     }
     let resident = Resident::at(ledger.appended_at_ms);
-    let cells = residents.read(store, source, resident).await?;
+    let cells = reader.recent(store, source, resident).await?;
     let from_ms = store::before_ms(store, source, &ledger, start).await? - book.longest_window_ms();
     let older = seed.older(store, source, rules, from_ms).await?;
     let ids = seed.read(store, source, start, from_ms, older).await?;
