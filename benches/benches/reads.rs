@@ -4,7 +4,8 @@
 //!
 //! `BENCH_READERS`, `BENCH_SECONDS` and `BENCH_PAUSE_MS` change the crowd; `BENCH_ONLY=treemap,/audit` reads addresses with
 //! one of these words only; `BENCH_EACH=1000` first tells for each address what an answer costs, read alone for so many
-//! milliseconds; `BENCH_DIR` names a folder that stays, with its year, for the next run on the same day.
+//! milliseconds; `BENCH_RAW_ROWS` fills raw with another number of records, among which single events are looked for;
+//! `BENCH_DIR` names a folder that stays, with its year, for the next run on the same day.
 
 use std::time::Duration;
 
@@ -53,8 +54,9 @@ fn main() {
     let (_platform, gateway) = platform(&mut rig);
     let tasks = tasks();
     let crowd = Readers { server: gateway.http(), headers: Vec::new(), count: readers, pause: Duration::ZERO };
-    let of =
-        Of { tasks: &tasks, routes: &routes, pids: [gateway.pid(), rig.pids().1], time: Duration::from_secs(seconds) };
+    let there = there(&mut rig, &gateway);
+    let (pids, time) = ([gateway.pid(), rig.pids().1], Duration::from_secs(seconds));
+    let of = Of { tasks: &tasks, routes: &routes, there, pids, time };
     if setting("BENCH_EACH", 0) > 0 {
         of.each(&crowd);
     }
@@ -73,6 +75,8 @@ fn main() {
 struct Of<'a> {
     tasks: &'a Runtime,
     routes: &'a [&'static str],
+    /// Events that are in the store.
+    there: Vec<String>,
     pids: [u32; 2],
     time: Duration,
 }
@@ -80,7 +84,7 @@ struct Of<'a> {
 impl Of<'_> {
     /// All routes mixed, by all readers.
     fn crowd(&self, readers: &Readers) {
-        let samples = Samples::some();
+        let samples = Samples::some(&self.there);
         let mix = |time| {
             let (samples, routes) = (samples.clone(), self.routes.to_vec());
             self.tasks.block_on(readers.ask(time, routes.len(), move |n| samples.question(&routes, n)))
@@ -107,7 +111,7 @@ impl Of<'_> {
         let time = Duration::from_millis(setting("BENCH_EACH", 0));
         let one = Readers { count: 1, ..readers.clone() };
         for route in self.routes.iter().copied() {
-            let (samples, busy) = (Samples::all(), Since::now(&self.pids));
+            let (samples, busy) = (Samples::all(&self.there), Since::now(&self.pids));
             let question = move |n| Question { path: samples.path(route, n), ..Question::default() };
             let waits = &self.tasks.block_on(one.ask(time, 1, question))[0];
             tell(route, waits);
@@ -136,7 +140,7 @@ fn tell(what: &str, of: &Waits) {
 
 /// What a reader loads who was never here: the page and all that it names.
 fn first_view(of: &Of<'_>, crowd: &Readers) {
-    let (samples, mut largest) = (Samples::some(), (0, 0, String::new()));
+    let (samples, mut largest) = (Samples::some(&of.there), (0, 0, String::new()));
     for route in of.routes.iter().filter(|route| !route.starts_with("/api/") && **route != "/health") {
         for n in 0..8 {
             let path = samples.path(route, n);
@@ -161,7 +165,7 @@ fn asking(tasks: &Runtime, named: &[String; 2], crowd: &Readers, direct: &Reader
     for route in ASKING {
         let (mut page, mut asked) = (Waits::default(), Waits::default());
         for turn in 0..TURNS {
-            let (of_page, of_sql, named) = (Samples::all(), Samples::all(), named.clone());
+            let (of_page, of_sql, named) = (Samples::all(&[]), Samples::all(&[]), named.clone());
             // What was read in the turn before is not read again.
             let from = turn * 7_919;
             let question = move |n| Question { path: of_page.path(route, from + n), ..Question::default() };
@@ -209,6 +213,18 @@ fn platform(rig: &mut Rig) -> ([Service; 2], Service) {
     // All readers are one client here, and a refusal would be fast.
     let gateway = rig.service("gateway", &[("GATEWAY_LIMITS__READS_PER_MINUTE", "100000000")]);
     ([aggregator, collector], gateway)
+}
+
+/// Events that are in the store, of which the gateway finds the first.
+fn there(rig: &mut Rig, gateway: &Service) -> Vec<String> {
+    let catalogue = Catalogue::embedded();
+    let number = |id: &str| catalogue.service_by_id(id).map(|service| service.number);
+    let (_, rules) = runtime::rules::load(None, number).expect("the rules of the repository");
+    let there = year::there(rig, &rules, &catalogue);
+    let answer = dev::http::get(gateway.http(), &format!("/api/v1/audit/receipt/hash?{}", there[0]));
+    let body = answer.expect("the gateway answers").body;
+    assert!(body.contains("\"outcome\":\"accepted\""), "{body}");
+    there
 }
 
 /// States the published figures as `make run` does.

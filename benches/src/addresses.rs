@@ -32,7 +32,7 @@ pub const ROUTES: [&str; 68] = [
     "/audit",
     "/audit?hours=168&department={department}",
     "/audit/receipt?service={service}&event_id=mine-{n}",
-    "/audit/receipt/hash?service={service}&id=0123456789abcdef0123456789abcdef",
+    "/audit/receipt/hash?{there}",
     "/audit/letters",
     "/about-the-data",
     "/api/v1/overview",
@@ -62,7 +62,7 @@ pub const ROUTES: [&str; 68] = [
     "/api/v1/audit",
     "/api/v1/audit.csv?table=hours",
     "/api/v1/audit/receipt?service={service}&event_id=mine-{n}",
-    "/api/v1/audit/receipt/hash?service={service}&id=0123456789abcdef0123456789abcdef",
+    "/api/v1/audit/receipt/hash?{there}",
     "/api/v1/audit/letters",
     "/api/v1/audit/letters.csv",
     "/api/v1/govuk",
@@ -88,12 +88,15 @@ pub struct Samples {
     agencies: Vec<String>,
     /// Number and path.
     pages: Vec<(u32, String)>,
+    /// Service and id of events that are in the store, as parameters.
+    there: Vec<String>,
 }
 
 impl Samples {
-    /// Everything that there is, the most used services first.
+    /// Everything that there is, the most used services first; with events that are `there`, each the parameters of an
+    /// address.
     #[must_use]
-    pub fn all() -> Self {
+    pub fn all(there: &[String]) -> Self {
         let catalogue = Catalogue::embedded();
         let mut services = catalogue.services().to_vec();
         services.sort_by_key(|service| {
@@ -104,21 +107,23 @@ impl Samples {
             departments: catalogue.departments().iter().map(|department| department.id.clone()).collect(),
             agencies: catalogue.agencies().iter().map(|agency| agency.id.clone()).collect(),
             pages: Pages::embedded().all().iter().map(|page| (page.number, page.path.clone())).collect(),
+            there: there.to_vec(),
         }
     }
 
     /// Some, from all over it.
     #[must_use]
-    pub fn some() -> Self {
+    pub fn some(there: &[String]) -> Self {
         fn some<T: Clone>(all: &[T]) -> Vec<T> {
             all.iter().step_by(all.len().div_ceil(SAMPLES).max(1)).cloned().collect()
         }
-        let all = Self::all();
+        let all = Self::all(there);
         Self {
             services: some(&all.services),
             departments: some(&all.departments),
             agencies: some(&all.agencies),
             pages: some(&all.pages),
+            there: all.there,
         }
     }
 
@@ -153,6 +158,7 @@ impl Samples {
             .replace("{agency}", &self.agencies[n % self.agencies.len()])
             .replace("{path}", self.page(n).1)
             .replace("{hours}", &hours(n).to_string())
+            .replace("{there}", self.there.get(n % self.there.len().max(1)).map_or("", String::as_str))
             .replace("{n}", &n.to_string())
     }
 }

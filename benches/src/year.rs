@@ -7,17 +7,18 @@
 
 use std::collections::BTreeMap;
 
+use domain::catalogue::Catalogue;
 use domain::cell::Dimension;
 use domain::pages::Pages;
 use domain::rules::Rules;
-use domain::source::ServiceNumber;
+use domain::source::{EventId, ServiceNumber, partition_of};
 use domain::vocabulary::Stage;
 use rand::SeedableRng as _;
 use rand_pcg::Pcg64Mcg;
 use simulator::journey::What;
 use simulator::plan::{Begins, Plan};
 
-use crate::figures::Progress;
+use crate::figures::{Progress, setting};
 use crate::rig::Rig;
 
 /// Generation of the rows.
@@ -34,8 +35,11 @@ const PAGE_DAYS: u32 = 58;
 pub const CLOSED_DAYS: u64 = 350;
 /// Users who are sent through a service, so that the rates of its steps are known.
 const WALKS: u32 = 300;
-/// Records of raw, for look-ups of single events.
+/// Records of raw, for look-ups of single events, unless `BENCH_RAW_ROWS` says another number; written so many at a time.
 const RAW_ROWS: u64 = 3_000_000;
+const RAW_PIECE: u64 = 5_000_000;
+/// So many of them are looked at to find some that stand where their ids belong.
+const LOOKED_AT: u64 = 20_000;
 
 /// Started, completed, failed, abandoned, rated: a second.
 type Rates = [f64; 5];
@@ -94,12 +98,40 @@ pub fn fill_books(rig: &mut Rig, partitions: u16) {
          SELECT t, service, log, 1, {records}, 0 {of} GROUP BY t, service, log"
     ));
     rig.sql("INSERT INTO {cells}.unmerged_boots VALUES (1, now64(3) - INTERVAL 31 DAY, now64(3), 1, 0)");
-    rig.sql(&format!(
-        "INSERT INTO {{cells}}.raw (log, epoch, p, offset, appended_at, received_at, occurred_at, outcome, service, id, \
-         kind, stage, channel) SELECT 'events', {EPOCH}, number % {partitions}, intDiv(number, {partitions}) AS o, \
-         now64(3) - INTERVAL 8 DAY + toIntervalMillisecond(toUInt64(number * 691200000. / {RAW_ROWS})) AS at, at, at, 1, \
-         cityHash64(number) % 820 + 1, generateUUIDv4(), 1, 2, 1 FROM numbers({RAW_ROWS})"
+    let (rows, progress) = (setting("BENCH_RAW_ROWS", RAW_ROWS), Progress::of("records"));
+    for first in (0..rows).step_by(RAW_PIECE as usize) {
+        let n = RAW_PIECE.min(rows - first);
+        rig.sql(&format!(
+            "INSERT INTO {{cells}}.raw (log, epoch, p, offset, appended_at, received_at, occurred_at, outcome, service, \
+             id, kind, stage, channel) SELECT 'events', {EPOCH}, number % {partitions}, intDiv(number, {partitions}) AS o, \
+             now64(3) - INTERVAL 8 DAY + toIntervalMillisecond(toUInt64(number * 691200000. / {rows})) AS at, at, at, 1, \
+             cityHash64(number) % 820 + 1, generateUUIDv4(), 1, 2, 1 FROM numbers({first}, {n})"
+        ));
+        progress.done(&format!("{} of {rows} written", first + n));
+    }
+}
+
+/// Services and ids of records that stand in the partition that their ids demand, as parameters of an address.
+///
+/// # Panics
+/// When the store has none.
+pub fn there(rig: &mut Rig, rules: &Rules, catalogue: &Catalogue) -> Vec<String> {
+    let rows = rig.sql(&format!(
+        "SELECT service, lower(replaceAll(toString(raw.id), '-', '')), p FROM {{cells}}.raw WHERE epoch = {EPOCH} ORDER BY \
+         cityHash64(offset, p) LIMIT {LOOKED_AT} FORMAT TSV"
     ));
+    let row = |line: &str| {
+        let mut cells = line.split('\t');
+        let service = ServiceNumber(cells.next()?.parse().ok()?);
+        let (id, p) = (cells.next()?, cells.next()?.parse::<u16>().ok()?);
+        let number = EventId(u128::from_str_radix(id, 16).ok()?);
+        let home = partition_of(service, number, rules.spread(service), rules.partitions);
+        let service = &catalogue.service(service)?.id;
+        (home == p).then(|| format!("service={service}&id={id}"))
+    };
+    let there: Vec<_> = rows.lines().filter_map(row).collect();
+    assert!(!there.is_empty(), "some records stand where their ids belong");
+    there
 }
 
 /// The partitions that hold a service.

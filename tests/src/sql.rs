@@ -1,12 +1,16 @@
 //! Questions to the real ClickHouse, through the platform's own client.
 
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use clickhouse::{RowOwned, RowRead};
 use runtime::clickhouse::{Config, Error, Store};
 use tokio::runtime::Handle;
 
 use crate::shared::Address;
+
+/// A server that is started again is back within this time.
+const AWAY: Duration = Duration::from_secs(10);
 
 /// Asks about the databases of one stack; `{cells}` and `{figures}` stand for them.
 #[derive(Clone)]
@@ -45,20 +49,27 @@ impl Sql {
     ///
     /// # Errors
     /// No answer, or a refusal.
-    pub fn try_rows<T: RowOwned + RowRead>(&self, sql: &str) -> Result<Vec<T>, Error> {
+    pub fn try_rows<T: RowOwned + RowRead + Send + 'static>(&self, sql: &str) -> Result<Vec<T>, Error> {
         self.tasks.block_on(async {
             let store = self.store().await?;
             store.rows("a test's question", store.query(sql)).await
         })
     }
 
-    /// The rows of a query.
+    /// The rows of a query. A server that is just being started again is waited for.
     ///
     /// # Panics
     /// Without an answer.
     #[must_use]
-    pub fn rows<T: RowOwned + RowRead>(&self, sql: &str) -> Vec<T> {
-        self.try_rows(sql).unwrap_or_else(|error| panic!("{error}\n{sql}"))
+    pub fn rows<T: RowOwned + RowRead + Send + 'static>(&self, sql: &str) -> Vec<T> {
+        let began = Instant::now();
+        loop {
+            match self.try_rows(sql) {
+                Ok(rows) => return rows,
+                Err(error) if error.is_retryable() && began.elapsed() < AWAY => std::thread::sleep(AWAY / 50),
+                Err(error) => panic!("{error}\n{sql}"),
+            }
+        }
     }
 
     /// The one number of a query.

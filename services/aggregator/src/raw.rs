@@ -3,6 +3,8 @@
 //! Invariant: rows stand by source and within it in the order of the log. The table is sorted by that, so the store
 //! takes them as they are. What is invalid is a dead letter too: [`Letters`] has its bytes.
 
+pub mod counted;
+
 use std::collections::BTreeMap;
 use std::iter::repeat_n;
 

@@ -129,10 +129,12 @@ impl Building {
         Ok(())
     }
 
-    /// A statement about a table here and there, on every node, where a cluster has a local one.
+    /// A statement on every node, about a table of cells or one that it names; with `{local}` before its name it is the
+    /// one that the node has for itself in a cluster.
     async fn each(&self, doing: &'static str, sql: &str, table: &str) -> Result<(), StoreError> {
-        let local = if self.cluster.is_empty() { "unmerged_" } else { "local_unmerged_" };
-        let sql = sql.replace("{new}", self.new.databases().0).replace("{table}", &format!("{local}{table}"));
+        let local = if self.cluster.is_empty() { "" } else { "local_" };
+        let sql = sql.replace("{table}", &format!("{{local}}unmerged_{table}"));
+        let sql = sql.replace("{new}", self.new.databases().0).replace("{local}", local);
         for (_, node) in &self.nodes {
             node.execute(doing, &sql).await?;
         }
@@ -272,8 +274,7 @@ impl Building {
             self.each("exchanging the cells", sql, table).await?;
         }
         self.each("forgetting seals", "TRUNCATE TABLE {cells}.{table}", "seals").await?;
-        let local = if self.cluster.is_empty() { "" } else { "local_" };
-        self.each("forgetting sealed days", &format!("TRUNCATE TABLE {{cells}}.{local}sealed_day"), "").await
+        self.each("forgetting sealed days", "TRUNCATE TABLE {cells}.{local}sealed_day", "").await
     }
 
     async fn drop_old(&self) -> anyhow::Result<()> {

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clickhouse::{Client, Compression};
+use futures::FutureExt as _;
+use futures::future::select_ok;
 use serde::Deserialize;
 
 pub use clickhouse::error::Error as ClientError;
@@ -27,7 +29,7 @@ pub struct Config {
     pub cells: String,
     /// Database of the views that people and programs read.
     pub figures: String,
-    /// Longest time a read may take, milliseconds; its first try is given up after three seconds.
+    /// Longest time a read may take, milliseconds.
     pub read_ms_max: u32,
     /// Longest time an insert may take, milliseconds.
     pub insert_ms_max: u32,
@@ -41,9 +43,9 @@ pub struct Config {
 
 /// The first try of an insert that can be sent again.
 const FIRST_TRY_MS: u32 = 5_000;
-/// The first try of a read: the connection may have died without a word. Longer than idle connections are kept, so that
-/// the second try has a new one.
-const FIRST_READ_MS: u32 = 3_000;
+/// A read without an answer for so long is asked once more, on another connection: its own may have died without a word.
+/// Longer than idle connections are kept.
+const ASK_AGAIN: Duration = Duration::from_secs(3);
 
 /// What went wrong between us and ClickHouse.
 #[derive(Debug, thiserror::Error)]
@@ -143,24 +145,24 @@ impl Store {
         self.reader.query(&self.named(sql))
     }
 
-    /// All rows of a query made with [`Store::query`].
+    /// All rows of a query made with [`Store::query`]. A call that is given up lets the query go on to its end.
     ///
     /// # Errors
     /// No answer in time, or a refusal.
     pub async fn rows<T>(&self, doing: &'static str, query: Query) -> Result<Vec<T>, Error>
     where
-        T: clickhouse::RowOwned + clickhouse::RowRead,
+        T: clickhouse::RowOwned + clickhouse::RowRead + Send + 'static,
     {
-        let limits = self.read_limits();
-        match within(limits.0, doing, query.clone().fetch_all::<T>()).await {
-            Err(Error::TimedOut { .. }) => within(limits.1, doing, query.fetch_all::<T>()).await,
-            answer => answer,
+        let limit_ms = self.config.read_ms_max;
+        let ask = |query: Query| {
+            let asked = tokio::spawn(async move { within(limit_ms, doing, query.fetch_all::<T>()).await });
+            asked.map(|answer| answer.expect("asking does not panic"))
+        };
+        let mut first = ask(query.clone());
+        match tokio::time::timeout(ASK_AGAIN, &mut first).await {
+            Ok(answer) => answer,
+            Err(_) => select_ok([first, ask(query)]).await.map(|(rows, _)| rows),
         }
-    }
-
-    /// Of the first try of a read and of the second, milliseconds.
-    fn read_limits(&self) -> (u32, u32) {
-        (FIRST_READ_MS.min(self.config.read_ms_max), self.config.read_ms_max)
     }
 
     /// Hands each row of a query made with [`Store::query`] to `each`, as it comes; for answers too large to hold. The
@@ -173,21 +175,11 @@ impl Store {
         T: clickhouse::RowOwned + clickhouse::RowRead,
     {
         let query = query.with_setting("max_execution_time", "0");
-        let begin = |query: Query| query.fetch::<T>().map_err(|source| Error::Client { doing, source });
-        let limits = self.read_limits();
-        let mut rows = begin(query.clone())?;
-        let mut row = match within(limits.0, doing, rows.next()).await {
-            Err(Error::TimedOut { .. }) => {
-                rows = begin(query)?;
-                within(limits.1, doing, rows.next()).await?
-            }
-            first => first?,
-        };
+        let mut rows = query.fetch::<T>().map_err(|source| Error::Client { doing, source })?;
         let mut n = 0;
-        while let Some(one) = row {
-            each(one);
+        while let Some(row) = within(self.config.read_ms_max, doing, rows.next()).await? {
+            each(row);
             n += 1;
-            row = within(limits.1, doing, rows.next()).await?;
         }
         Ok(n)
     }
@@ -243,5 +235,50 @@ async fn within<T>(
     match tokio::time::timeout(Duration::from_millis(limit_ms.into()), call).await {
         Ok(answer) => answer.map_err(|source| Error::Client { doing, source }),
         Err(_) => Err(Error::TimedOut { doing, limit_ms }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    /// One row with a number, as the client asks for it: a column, its name, its type, its value.
+    fn answer(mut stream: &TcpStream, number: u64) {
+        let body = [b"\x01\x01n\x06UInt64".as_slice(), &number.to_le_bytes()].concat();
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+        stream.write_all(&[head.as_bytes(), &body].concat()).expect("the client listens");
+    }
+
+    #[tokio::test]
+    async fn a_read_whose_connection_died_is_asked_once_more() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        std::thread::spawn(move || {
+            let mut silent = Vec::new();
+            for (nth, stream) in (0..).zip(listener.incoming()) {
+                let mut stream = stream.expect("a client");
+                assert!(stream.read(&mut [0; 65_536]).expect("a question") > 0);
+                match nth {
+                    // What the server knows.
+                    0 => answer(&stream, 0),
+                    1 => silent.push(stream),
+                    _ => answer(&stream, 17),
+                }
+            }
+        });
+        let (user, password, cells, figures) = Default::default();
+        let (insert_settings, read_settings) = Default::default();
+        let (read_ms_max, insert_ms_max) = (10_000, 10_000);
+        let config =
+            Config { url, user, password, cells, figures, read_ms_max, insert_ms_max, insert_settings, read_settings };
+        let store = Store::connect(&config).await.expect("it answers");
+        let began = std::time::Instant::now();
+        let rows =
+            store.rows::<u64>("asking", store.query("SELECT 17 AS n")).await.expect("the second try is answered");
+        assert_eq!(rows, [17]);
+        assert!((ASK_AGAIN..Duration::from_secs(8)).contains(&began.elapsed()), "{:?}", began.elapsed());
     }
 }

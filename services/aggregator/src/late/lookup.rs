@@ -4,17 +4,15 @@
 //! stand there more than once do no harm.
 
 use clickhouse::Row;
-use domain::event::{Body, Event, PageView, Transaction};
 use domain::rules::Rules;
-use domain::source::{EventId, Log, ServiceNumber, Source};
+use domain::source::{EventId, Log, Source};
 use domain::time::DAY_MS;
-use domain::vocabulary::{Channel, Reason, Stage};
 use runtime::clickhouse::{Error, Store};
 use serde::{Deserialize, Serialize};
 
 use super::decide::{Found, Known};
 use super::source::Ask;
-use crate::raw::{NO_DURATION, NO_VALUE};
+use crate::raw::counted::{COUNTED, Counted, event};
 
 /// A query names at most so many ids.
 const IDS_MAX: usize = 20_000;
@@ -32,16 +30,7 @@ struct Stored {
     occurred_ms: i64,
     service: u16,
     id_bytes: [u8; 16],
-    kind: u8,
-    stage: u8,
-    channel: u8,
-    step: u8,
-    reason: u8,
-    duration_ms: u32,
-    value_pence: u64,
-    rating: u8,
-    page: u32,
-    visitor: u64,
+    counted: Counted,
     content: u64,
 }
 
@@ -79,10 +68,11 @@ pub(super) async fn found(
         Log::Backfill => vec![live, earlier],
         Log::Corrections => vec![live, earlier, retracted],
     };
+    let select = select();
     for ids in ids.chunks(IDS_MAX) {
         let list = ids.iter().map(|id| format!("'{}'", uuid(*id))).collect::<Vec<_>>().join(",");
         for condition in &conditions {
-            let sql = format!("{SELECT} WHERE {condition} AND {at_home} AND id IN ({list})");
+            let sql = format!("{select} WHERE {condition} AND {at_home} AND id IN ({list})");
             let mut query = store.query(&sql).with_setting("max_query_size", "4194304");
             if ids.len() > FILTERED_MAX {
                 query = query.with_setting("ignore_data_skipping_indices", "by_id");
@@ -97,10 +87,13 @@ pub(super) async fn found(
     Ok(found)
 }
 
-const SELECT: &str = "SELECT toUInt8(log) AS log_number, epoch, p, offset, toUnixTimestamp64Milli(appended_at) AS \
-                      appended_ms, toUnixTimestamp64Milli(occurred_at) AS occurred_ms, service, UUIDToNum(raw.id) AS \
-                      id_bytes, kind, stage, channel, step, reason, duration_ms, value_pence, rating, page, visitor, \
-                      content FROM {cells}.raw";
+fn select() -> String {
+    format!(
+        "SELECT toUInt8(log) AS log_number, epoch, p, offset, toUnixTimestamp64Milli(appended_at) AS appended_ms, \
+         toUnixTimestamp64Milli(occurred_at) AS occurred_ms, service, UUIDToNum(raw.id) AS id_bytes, {COUNTED}, content FROM \
+         {{cells}}.raw"
+    )
+}
 
 /// A day more on both sides: the decision itself is exact.
 fn appended(from_ms: i64, to_ms: i64) -> String {
@@ -116,33 +109,8 @@ fn uuid(id: EventId) -> String {
 impl Stored {
     /// A row of another vocabulary is none of ours.
     fn into_known(self) -> Option<Known> {
-        let body = match self.kind {
-            1 => Body::Transaction(Transaction {
-                stage: Stage::from_number(self.stage.into())?,
-                step: (self.step > 0).then_some(self.step),
-                reason: Reason::from_number(self.reason.into()),
-                duration_ms: (self.duration_ms != NO_DURATION).then_some(self.duration_ms),
-                value_pence: (self.value_pence != NO_VALUE).then_some(self.value_pence),
-            }),
-            2 => Body::Rating(self.rating),
-            3 => Body::PageView(PageView {
-                page: self.page,
-                visitor: self.visitor,
-                path: String::new(),
-                visitor_id: String::new(),
-            }),
-            4 => Body::Retraction,
-            _ => return None,
-        };
-        let event = Event {
-            service: ServiceNumber(self.service),
-            id: EventId(u128::from_be_bytes(self.id_bytes)),
-            occurred_at_ms: self.occurred_ms,
-            content: self.content,
-            channel: Channel::from_number(self.channel.into()),
-            body,
-            attributes: Vec::new(),
-        };
+        let id = EventId(u128::from_be_bytes(self.id_bytes));
+        let event = event(self.service, id, self.occurred_ms, self.content, self.counted)?;
         let log = Log::from_number(self.log_number.into())?;
         let source = Source { log, epoch: self.epoch, partition: self.p };
         Some(Known { source, offset: self.offset, appended_at_ms: self.appended_ms, event })

@@ -1,12 +1,10 @@
 //! Reads records of raw again and adds up the cells of some days from them.
 
 use clickhouse::Row;
-use domain::event::{Body, Event, PageView, Transaction};
 use domain::outcome::Outcome;
 use domain::rules::Book;
-use domain::source::{EventId, ServiceNumber, Source};
+use domain::source::{EventId, Source};
 use domain::time::{DAY_MS, Period};
-use domain::vocabulary::{Channel, Reason, Stage};
 use proto::Stamp;
 use runtime::clickhouse::{Error as StoreError, Store};
 use serde::{Deserialize, Serialize};
@@ -14,8 +12,11 @@ use serde::{Deserialize, Serialize};
 use super::recount::Recount;
 use super::{Kind, Place};
 use crate::counter::{Cell, Record};
-use crate::raw::{NO_DURATION, NO_VALUE};
+use crate::raw::counted::{COUNTED, Counted, event};
 use crate::store;
+
+/// Kind of a record that holds no event.
+const UNDECODABLE: u8 = 0;
 
 /// A row of raw, as much of it as cells are made of.
 #[derive(Debug, Row, Serialize, Deserialize)]
@@ -25,50 +26,18 @@ struct Stored {
     occurred_at_ms: i64,
     outcome: u8,
     service: u16,
-    kind: u8,
-    stage: u8,
-    channel: u8,
-    step: u8,
-    reason: u8,
-    duration_ms: u32,
-    value_pence: u64,
-    rating: u8,
-    page: u32,
-    visitor: u64,
+    counted: Counted,
 }
 
 impl Stored {
     fn into_record(self, epoch: u16) -> Option<(Record, Outcome)> {
-        let body = match self.kind {
-            1 => Some(Body::Transaction(Transaction {
-                stage: Stage::from_number(self.stage.into())?,
-                step: (self.step > 0).then_some(self.step),
-                reason: Reason::from_number(self.reason.into()),
-                duration_ms: (self.duration_ms != NO_DURATION).then_some(self.duration_ms),
-                value_pence: (self.value_pence != NO_VALUE).then_some(self.value_pence),
-            })),
-            2 => Some(Body::Rating(self.rating)),
-            3 => Some(Body::PageView(PageView {
-                page: self.page,
-                visitor: self.visitor,
-                path: String::new(),
-                visitor_id: String::new(),
-            })),
-            4 => Some(Body::Retraction),
-            _ => None,
+        let content = match self.counted.0 {
+            UNDECODABLE => None,
+            _ => {
+                let event = event(self.service, EventId(0), self.occurred_at_ms, 0, self.counted)?;
+                Some((event, Stamp { epoch, boot: 0, received_at_ms: 0 }))
+            }
         };
-        let content = body.map(|body| {
-            let event = Event {
-                service: ServiceNumber(self.service),
-                id: EventId(0),
-                occurred_at_ms: self.occurred_at_ms,
-                content: 0,
-                channel: Channel::from_number(self.channel.into()),
-                body,
-                attributes: Vec::new(),
-            };
-            (event, Stamp { epoch, boot: 0, received_at_ms: 0 })
-        });
         let record = Record { offset: self.offset, appended_at_ms: self.appended_at_ms, content };
         Some((record, Outcome::from_number(self.outcome)?))
     }
@@ -99,8 +68,7 @@ pub async fn cells(
         }
         let sql = format!(
             "SELECT offset, toUnixTimestamp64Milli(appended_at) AS appended_at_ms, toUnixTimestamp64Milli(occurred_at) AS \
-             occurred_at_ms, outcome, service, kind, stage, channel, step, reason, duration_ms, value_pence, rating, page, \
-             visitor FROM {{cells}}.raw FINAL WHERE log = ? AND epoch = ? AND p = ? AND offset < ? AND {condition}"
+             occurred_at_ms, outcome, service, {COUNTED} FROM {{cells}}.raw FINAL WHERE log = ? AND epoch = ? AND p = ? AND offset < ? AND {condition}"
         );
         let query = store::bound(store, &sql, source).bind(end);
         let mut recount = Recount::new(book, places);
