@@ -6,9 +6,10 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use runtime::{admin, alerts, clickhouse, kafka, telemetry, topics};
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 
 use crate::ids::Folder;
-use crate::seed::{Progress, Seed};
+use crate::seed::{AT_ONCE, Progress, Seed};
 
 /// A partition keeps so many ids in memory at least: with fewer there would be a file for every moment.
 const IDS_MIN: usize = 500;
@@ -138,7 +139,8 @@ impl Counting {
         let path = self.ids_dir.clone().unwrap_or_else(std::env::temp_dir);
         let folder = Folder::new(path.clone());
         folder.open().with_context(|| format!("counting.ids_dir: {} takes no files", path.display()))?;
-        Ok(Seed { folder: Arc::new(folder), in_memory_max, progress: Progress::default() })
+        let turns = Arc::new(Semaphore::new(AT_ONCE));
+        Ok(Seed { folder: Arc::new(folder), in_memory_max, progress: Progress::default(), turns })
     }
 }
 

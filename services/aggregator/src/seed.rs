@@ -11,6 +11,7 @@ use domain::source::{EventId, Log, ServiceNumber, Source, partition_of};
 use domain::time::HOUR_MS;
 use runtime::clickhouse::Store;
 use serde::{Deserialize, Serialize};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::ids::{Folder, Ids, Seen};
 use crate::store::{self, Error};
@@ -24,7 +25,12 @@ pub struct Seed {
     pub in_memory_max: usize,
     /// How far it has come.
     pub progress: Progress,
+    /// So many sources are read at a time: each costs the store memory.
+    pub turns: Arc<Semaphore>,
 }
+
+/// Sources whose ids are read at a time.
+pub const AT_ONCE: usize = 2;
 
 /// An accepted event in raw.
 #[derive(Debug, Row, Serialize, Deserialize)]
@@ -54,6 +60,10 @@ impl Seed {
     #[must_use]
     pub fn none(&self) -> Ids {
         Ids::bounded(self.in_memory_max)
+    }
+
+    async fn turn(&self) -> SemaphorePermit<'_> {
+        self.turns.acquire().await.expect("the semaphore is never closed")
     }
 
     /// The ids that older generations of the log accepted, of the window before the first record of this one, and that
@@ -95,6 +105,7 @@ impl Seed {
                 failed = tokio::task::block_in_place(|| ids.make_room(&self.folder)).err();
             }
         };
+        let _turn = self.turn().await;
         store.each("reading ids of older generations", bound(sql).bind(from_ms.max(0)), take).await?;
         failed.map_or(Ok(ids), |error| Err(Error::Ids(error)))
     }
@@ -130,6 +141,7 @@ impl Seed {
                 failed = tokio::task::block_in_place(|| ids.make_room(&self.folder)).err();
             }
         };
+        let _turn = self.turn().await;
         store.each("reading accepted ids", bound(&sql), take).await?;
         failed.map_or(Ok(ids), |error| Err(Error::Ids(error)))
     }
