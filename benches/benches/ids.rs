@@ -64,6 +64,7 @@ fn rate(nanoseconds: f64) -> String {
 
 /// ClickHouse's `intHash64`, so that both sides make the same ids.
 fn hash(n: u64) -> u64 {
+    let n = n ^ 0x4cf2_d2ba_ae6d_a887;
     let mixed = (n ^ n >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
     let mixed = (mixed ^ mixed >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     mixed ^ mixed >> 33

@@ -111,6 +111,8 @@ impl Loop {
         let Some(Slot::Counting(_, owned)) = self.slots.get(&partition) else { return };
         let log_end = self.wiring.consumer.context().log_end(partition);
         let progress = owned.progress(log_end);
+        // What was counted since the last tick goes with the memory: nobody has heard of it.
+        let progress = Progress { applied_end: progress.published_end, appended_at_ms: 0, ..progress };
         self.assignments += 1;
         let asker = self.asker(partition, self.assignments);
         self.slots.insert(partition, Slot::Repairing(self.assignments, progress, finding.to_string()));
