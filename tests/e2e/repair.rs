@@ -133,6 +133,7 @@ fn any_part_comes_back(shared: &Shared) {
     // The screens never fell below the truth and are never above it.
     let viewer = Viewer::connect(gateway.http(), &["overview"]);
     expect::shown(&bench.truth, &viewer, "overview");
+    assert_eq!(tests::metrics::value(&gateway, "gateway_packs_missed_total"), Some(0.0), "a repair hides no pack");
     let repairs = tests::metrics::value(&aggregator, "aggregator_repairs_total").unwrap_or(0.0);
     assert!(repairs >= 10.0, "{repairs} repairs");
     let surplus = || tests::metrics::value(&aggregator, "aggregator_surplus_records");

@@ -57,6 +57,8 @@ pub struct Metrics {
     pub agreements: Counter,
     /// Cells by which a figure rose then.
     pub only_stored: Counter,
+    /// Packs of the live topic before which one was missed.
+    pub missed: Counter,
     /// Versions of cells in memory.
     pub versions: Gauge,
     /// Packs on the live topic that are not folded yet.
@@ -94,6 +96,7 @@ impl Metrics {
             unreadable: Counter::default(),
             agreements: Counter::default(),
             only_stored: Counter::default(),
+            missed: Counter::default(),
             versions: Gauge::default(),
             lag_packs: Gauge::default(),
             behind_ms: Gauge::default(),
@@ -130,6 +133,7 @@ impl Metrics {
         to.register("agreements", "Readings of the store while all was well", self.agreements.clone());
         let only = "Cells that the store had and the live topic did not bring: something was lost and came back";
         to.register("cells_only_stored", only, self.only_stored.clone());
+        to.register("packs_missed", "Packs of the live topic before which one was missed", self.missed.clone());
         to.register("versions", "Versions of cells in memory", self.versions.clone());
         to.register("lag_packs", "Packs on the live topic that are not folded yet", self.lag_packs.clone());
         to.register("behind_ms", "Age of the watermark; -1 if it is not known", self.behind_ms.clone());

@@ -236,7 +236,9 @@ impl Tail {
                 }
                 metrics.packs.inc();
                 metrics.cells.inc_by(pack.cells.len() as u64);
-                world.on_pack(&pack, at_ms);
+                if !world.on_pack(&pack, at_ms) {
+                    metrics.missed.inc();
+                }
             }
             None => {
                 metrics.unreadable.inc();

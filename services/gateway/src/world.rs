@@ -122,16 +122,17 @@ impl World {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Folds a pack that the broker took at `at_ms`.
-    pub fn on_pack(&self, pack: &Pack, at_ms: i64) {
+    /// Folds a pack that the broker took at `at_ms`; returns whether none before it was missed.
+    pub fn on_pack(&self, pack: &Pack, at_ms: i64) -> bool {
         let mut live = self.live();
-        if !live.pipeline.on_pack(pack, at_ms) {
+        let follows = live.pipeline.on_pack(pack, at_ms);
+        if !follows {
             tracing::warn!(source = ?pack.source, previous_end = pack.previous_end, "a pack of the live topic was missed");
             live.missed_at_ms = live.missed_at_ms.max(Some(at_ms));
             live.incomplete = Some(MISSED.to_owned());
         }
         if pack.cells.is_empty() {
-            return;
+            return follows;
         }
         if pack.source.log != Log::Events {
             self.late.notify_one();
@@ -146,6 +147,7 @@ impl World {
                 live.receipts.pop_front();
             }
         }
+        follows
     }
 
     /// Folds stored cells of one source whose ledger reaches to `appended_at_ms`; returns by how many a figure rose.
