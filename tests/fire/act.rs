@@ -192,12 +192,10 @@ impl Stage<'_> {
             }
             Kind::RestoreBackup => {
                 AGGREGATORS.into_iter().for_each(|member| self.platform.kill(member));
-                self.stores(fault).iter().for_each(|sql| tables::restore(sql, fault.which));
+                self.restore(fault);
                 AGGREGATORS.into_iter().for_each(|member| self.platform.launch(member));
             }
-            Kind::RestoreWhileRunning => {
-                self.stores(fault).iter().for_each(|sql| tables::restore(sql, fault.which));
-            }
+            Kind::RestoreWhileRunning => self.restore(fault),
             Kind::DeadConnections
             | Kind::EmptyLiveTopic
             | Kind::RecreateLiveTopic
@@ -257,6 +255,17 @@ impl Stage<'_> {
         let all = is_backup && (fault.which / 16).is_multiple_of(2);
         let shards = if all { (0..self.rig.shards.len()).collect() } else { self.shards(fault) };
         shards.into_iter().map(|shard| sql.at(&self.rig.shards[shard])).collect()
+    }
+
+    /// Puts a backup in the place of the tables, once the servers answer: one that was just started may end again.
+    fn restore(&mut self, fault: &Fault) {
+        let stores = self.stores(fault);
+        until("the stores answer", SERVERS, || {
+            self.platform.incidents.extend(self.rig.supervise());
+            let answers = |sql: &Sql| sql.try_rows::<u8>("SELECT 1").map(drop).map_err(|error| error.to_string());
+            stores.iter().try_for_each(answers)
+        });
+        stores.iter().for_each(|sql| tables::restore(sql, fault.which));
     }
 
     fn collector_clocks(&self, fault: &Fault, ms: i64) {

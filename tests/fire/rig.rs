@@ -191,7 +191,7 @@ fn revived_broker(kafka: &mut Kafka) -> Option<String> {
 fn revived_store(store: &mut ClickHouse) -> Option<String> {
     let exit = store.child().and_then(Child::exit)?;
     let said = store.child().map(|child| child.tail(60)).unwrap_or_default();
-    let fatal = said.lines().rfind(|line| line.contains("Exception.")).unwrap_or_default().to_owned();
+    let fatal = said.lines().rfind(|line| line.contains("Exception")).unwrap_or_default().to_owned();
     store.respawn().expect("it starts again");
     Some(format!("ClickHouse ended with {exit}: {fatal}"))
 }

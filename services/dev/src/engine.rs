@@ -47,7 +47,8 @@ pub fn serve(library: &Path, dir: &Path, options: Options) -> Result<()> {
     // set, so that they stay.
     unsafe { handlers(0) };
     let (pipe, open_end) = std::io::pipe().context("making the pipe that keeps the server running")?;
-    close_when_told(open_end)?;
+    let open_end = Arc::new(Mutex::new(Some(open_end)));
+    close_when_told(Arc::clone(&open_end))?;
     let arguments = arguments(&dir, options, pipe.as_raw_fd())?;
     let mut pointers: Vec<*mut c_char> = arguments.iter().map(|text| text.as_ptr().cast_mut()).collect();
     let count = c_int::try_from(pointers.len()).context("counting arguments")?;
@@ -62,6 +63,10 @@ pub fn serve(library: &Path, dir: &Path, options: Options) -> Result<()> {
     if !message.is_null() {
         // SAFETY: the library returns a string that lives as long as the result.
         bail!("{}", unsafe { CStr::from_ptr(message) }.to_string_lossy());
+    }
+    // It says nothing of a port that it cannot have.
+    if open_end.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+        bail!("the ClickHouse library ended although nobody asked it to; see above");
     }
     // The library's threads may still be ending: it is left to the end of the process.
     std::mem::forget(library);
@@ -87,8 +92,7 @@ fn arguments(dir: &Path, options: Options, pipe: c_int) -> Result<Vec<CString>> 
 }
 
 /// Closes the pipe once standard input ends or a signal asks for it.
-fn close_when_told(open_end: PipeWriter) -> Result<()> {
-    let open_end = Arc::new(Mutex::new(Some(open_end)));
+fn close_when_told(open_end: Arc<Mutex<Option<PipeWriter>>>) -> Result<()> {
     let close = |shared: &Mutex<Option<PipeWriter>>| drop(shared.lock().unwrap_or_else(PoisonError::into_inner).take());
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("listening for signals")?;

@@ -20,12 +20,15 @@ use nix::{
     unistd::Pid,
 };
 use tokio::{
-    io::{AsyncBufReadExt as _, BufReader},
+    io::{AsyncBufReadExt as _, BufReader, Lines, Stdin},
     process::{Child, Command},
     signal::unix::{SignalKind, signal},
 };
 
 use crate::error::{Doing as _, Error, Result};
+
+/// What the parent says.
+type Orders = Lines<BufReader<Stdin>>;
 
 /// A child that aborts sooner would do so for ever.
 const LIVED: Duration = Duration::from_secs(5);
@@ -42,9 +45,11 @@ pub fn run(command: &[String], grace: Duration, again: bool) -> Result<i32> {
         .build()
         .doing(|| "starting the guard's runtime".into())?;
     let code = runtime.block_on(async {
+        // One reader for all starts: a second one would miss what the first has begun to read.
+        let mut orders = BufReader::new(tokio::io::stdin()).lines();
         loop {
             let began = Instant::now();
-            let code = watch(command, grace).await?;
+            let code = watch(command, grace, &mut orders).await?;
             if !again || code != 128 + Signal::SIGABRT as i32 || began.elapsed() < LIVED {
                 return Ok(code);
             }
@@ -56,7 +61,7 @@ pub fn run(command: &[String], grace: Duration, again: bool) -> Result<i32> {
     code
 }
 
-async fn watch(command: &[String], grace: Duration) -> Result<i32> {
+async fn watch(command: &[String], grace: Duration, orders: &mut Orders) -> Result<i32> {
     let (program, arguments) = command
         .split_first()
         .ok_or_else(|| Error::Missing { tool: "a command", hint: "dev guard -- COMMAND …".into() })?;
@@ -76,7 +81,6 @@ async fn watch(command: &[String], grace: Duration) -> Result<i32> {
         return exit_code(&mut child).await;
     };
     announce(group);
-    let mut orders = BufReader::new(tokio::io::stdin()).lines();
     loop {
         tokio::select! {
             code = exit_code(&mut child) => return code,

@@ -282,6 +282,22 @@ fn a_child_that_aborts_is_started_again_if_it_was_told_so_and_had_lived() {
 }
 
 #[test]
+fn a_child_that_was_started_again_still_hears_its_parent() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = "echo began; if test -e again; then while :; do sleep 0.05; done; fi; touch again; sleep 5.5; \
+                  kill -ABRT $$";
+    let mut spec = shell(dir.path(), &format!("cd {}; {script}", dir.path().display()));
+    spec.again = true;
+    let mut child = Child::start(spec).unwrap();
+    for _ in 0..2 {
+        assert_eq!(child.line(Duration::from_secs(15)).as_deref(), Some("began"));
+    }
+    let asked = Instant::now();
+    assert_eq!(child.kill(), "signal 9");
+    assert!(asked.elapsed() < Duration::from_secs(5), "the first order is not lost");
+}
+
+#[test]
 fn a_child_that_does_not_stop_is_killed_after_its_grace() {
     let dir = tempfile::tempdir().unwrap();
     let mut spec = shell(dir.path(), "trap '' TERM; echo ready; while :; do sleep 0.05; done");
