@@ -19,6 +19,7 @@ use benches::senders::tasks;
 use benches::year;
 use dev::{Service, service};
 use domain::catalogue::Catalogue;
+use domain::rules::Rules;
 use domain::time::Day;
 use gateway::govuk::read::Grain;
 use runtime::clock::now_ms;
@@ -180,11 +181,16 @@ fn asking(tasks: &Runtime, named: &[String; 2], crowd: &Readers, direct: &Reader
     }
 }
 
+/// The rules of the repository.
+fn rules(catalogue: &Catalogue) -> Rules {
+    let number = |id: &str| catalogue.service_by_id(id).map(|service| service.number);
+    runtime::rules::load(None, number).expect("the rules of the repository").1
+}
+
 /// The platform over a filled store, without traffic.
 fn platform(rig: &mut Rig) -> ([Service; 2], Service) {
     let catalogue = Catalogue::embedded();
-    let number = |id: &str| catalogue.service_by_id(id).map(|service| service.number);
-    let (_, rules) = runtime::rules::load(None, number).expect("the rules of the repository");
+    let rules = rules(&catalogue);
     let config = simulator::Config::load(None).expect("the simulator's defaults");
     let plan = simulator::plan(&config, &catalogue, &lanes(&catalogue)).expect("services have volumes");
     if rig.number("SELECT count() FROM {cells}.unmerged_boots") == 0 {
@@ -218,8 +224,7 @@ fn platform(rig: &mut Rig) -> ([Service; 2], Service) {
 /// Events that are in the store, of which the gateway finds the first.
 fn there(rig: &mut Rig, gateway: &Service) -> Vec<String> {
     let catalogue = Catalogue::embedded();
-    let number = |id: &str| catalogue.service_by_id(id).map(|service| service.number);
-    let (_, rules) = runtime::rules::load(None, number).expect("the rules of the repository");
+    let rules = rules(&catalogue);
     let there = year::there(rig, &rules, &catalogue);
     let answer = dev::http::get(gateway.http(), &format!("/api/v1/audit/receipt/hash?{}", there[0]));
     let body = answer.expect("the gateway answers").body;
