@@ -5,14 +5,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
-use rdkafka::error::KafkaError;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::statistics::Statistics;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
+use crate::commits::Commits;
 use crate::config;
 
 /// A change of ownership.
@@ -31,6 +32,7 @@ pub struct Shared {
     log_ends: Mutex<BTreeMap<u16, u64>>,
     /// Ends that a broker has named since they were taken.
     told: Mutex<BTreeMap<u16, u64>>,
+    commits: Mutex<Commits>,
 }
 
 /// The consumer's callbacks.
@@ -78,7 +80,13 @@ impl Context {
 }
 
 impl ClientContext for Context {
+    fn error(&self, error: KafkaError, reason: &str) {
+        locked(&self.0.commits).coordinator(false);
+        tracing::warn!(%error, reason, "the client");
+    }
+
     fn stats(&self, statistics: Statistics) {
+        locked(&self.0.commits).coordinator(statistics.cgrp.is_some_and(|group| group.state == "up"));
         for topic in statistics.topics.values() {
             for (number, partition) in &topic.partitions {
                 if let (Ok(number), Ok(end)) = (u16::try_from(*number), u64::try_from(partition.ls_offset)) {
@@ -91,20 +99,44 @@ impl ClientContext for Context {
 
 impl ConsumerContext for Context {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, event: RDKafkaRespErr, list: &mut TopicPartitionList) {
-        let partitions = || list.elements().iter().filter_map(|e| u16::try_from(e.partition()).ok()).collect();
+        let partitions: Vec<u16> = list.elements().iter().filter_map(|e| u16::try_from(e.partition()).ok()).collect();
         let result = match event {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
-                locked(&self.0.changes).push(Change::Assigned(partitions()));
+                locked(&self.0.changes).push(Change::Assigned(partitions));
                 assign_paused(consumer, list)
             }
             _ => {
-                locked(&self.0.changes).push(Change::Revoked(partitions()));
+                locked(&self.0.commits).forget(&partitions);
+                locked(&self.0.changes).push(Change::Revoked(partitions));
                 consumer.incremental_unassign(list)
             }
         };
         if let Err(error) = result {
             tracing::error!(%error, "rebalance failed");
         }
+    }
+
+    fn commit_callback(&self, _: KafkaResult<()>, _: &TopicPartitionList) {
+        locked(&self.0.commits).answered();
+    }
+}
+
+/// Commits these ends, and those for which it was not the time before, as soon as it is.
+pub fn commit(consumer: &Consumer, topic: &str, ends: impl Iterator<Item = (u16, u64)>) {
+    let ends = {
+        let mut commits = locked(&consumer.context().0.commits);
+        ends.for_each(|(partition, end)| commits.allow(partition, end));
+        commits.take(Instant::now())
+    };
+    let mut list = TopicPartitionList::new();
+    for (partition, end) in &ends {
+        let added = list.add_partition_offset(topic, i32::from(*partition), Offset::Offset(end.cast_signed()));
+        added.expect("an offset that was read is valid");
+    }
+    if list.count() > 0
+        && let Err(error) = consumer.commit(&list, CommitMode::Async)
+    {
+        tracing::warn!(%error, "commit; the next one covers it");
     }
 }
 

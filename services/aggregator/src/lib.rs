@@ -3,6 +3,7 @@
 pub mod alarm;
 pub mod cells;
 pub mod collectors;
+mod commits;
 pub mod config;
 pub mod consumer;
 pub mod counter;

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use domain::cell::CellKey;
 use domain::source::{Log, Source};
 use proto::decode_record_known;
-use rdkafka::consumer::{CommitMode, Consumer as _};
+use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message as _, Timestamp};
 use runtime::admin::Health;
@@ -360,9 +360,6 @@ impl Loop {
             }
             // Keeps callbacks and heartbeats going.
             let _ = self.wiring.consumer.poll(Duration::from_millis(5));
-        }
-        if let Err(error) = self.wiring.consumer.commit_consumer_state(CommitMode::Sync) {
-            tracing::debug!(%error, "last commit");
         }
     }
 }

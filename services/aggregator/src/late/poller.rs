@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use domain::source::Log;
-use rdkafka::consumer::{CommitMode, Consumer as _};
+use rdkafka::Offset;
+use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
-use rdkafka::{Offset, TopicPartitionList};
 
 use crate::config::Config;
 use crate::consumer::{self, Change, Consumer};
@@ -129,20 +129,9 @@ impl Poller {
         })
     }
 
-    /// The commit is a low-water mark for people and tools; counting goes on from the ledger.
+    /// Commits these ends of what is ours.
     pub(super) fn commit(&self, ends: &[(u16, u64)]) {
-        let mut list = TopicPartitionList::new();
-        for (partition, end) in ends {
-            if self.slots.contains_key(partition) {
-                let offset = Offset::Offset(end.cast_signed());
-                let added = list.add_partition_offset(&self.topic, i32::from(*partition), offset);
-                added.expect("an offset that was read is valid");
-            }
-        }
-        if list.count() > 0
-            && let Err(error) = self.consumer.commit(&list, CommitMode::Async)
-        {
-            tracing::warn!(%error, "commit; the next one covers it");
-        }
+        let ours = ends.iter().filter(|(partition, _)| self.slots.contains_key(partition)).copied();
+        consumer::commit(&self.consumer, &self.topic, ours);
     }
 }

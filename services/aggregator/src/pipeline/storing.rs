@@ -3,11 +3,10 @@
 //! Invariant: one flush at a time; memory is given up only while none is under way.
 
 use domain::source::Source;
-use rdkafka::consumer::{CommitMode, Consumer as _};
-use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::oneshot;
 
 use super::{EVICT_EVERY, Loop, Slot};
+use crate::consumer;
 use crate::writer::Flush;
 
 impl Loop {
@@ -54,23 +53,13 @@ impl Loop {
                 }
             }
         }
+        self.commit(&[]);
     }
 
-    /// The commit is a low-water mark for people and tools; counting goes on from the ledger.
     fn commit(&self, ends: &[(Source, u64)]) {
-        let mut list = TopicPartitionList::new();
-        for (source, end) in ends {
-            if self.slots.contains_key(&source.partition) {
-                let offset = Offset::Offset(end.cast_signed());
-                let added = list.add_partition_offset(self.topic(), i32::from(source.partition), offset);
-                added.expect("an offset that was read is valid");
-            }
-        }
-        if list.count() > 0
-            && let Err(error) = self.wiring.consumer.commit(&list, CommitMode::Async)
-        {
-            tracing::warn!(%error, "commit; the next one covers it");
-        }
+        let ours = ends.iter().filter(|(source, _)| self.slots.contains_key(&source.partition));
+        let ends = ours.map(|(source, end)| (source.partition, *end));
+        consumer::commit(&self.wiring.consumer, self.topic(), ends);
     }
 }
 
