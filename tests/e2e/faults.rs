@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use serde_json::Value;
 use tests::check;
 use tests::events::Mix;
@@ -48,6 +50,8 @@ fn kafka_away(shared: &Shared) {
     let away = viewer.heartbeat("the gateway says that it is behind", |hb| hb["state"] == "behind");
     assert_eq!(away["pipeline"]["state"], "unknown", "{away}");
     until_so("the collector says that it is not ready", PATIENCE, || collector.ready().is_err());
+    let aggregator_log = || std::fs::read_to_string(aggregator.log()).expect("a log");
+    until_so("the aggregator's session has ended", PATIENCE, || aggregator_log().contains("partitions revoked"));
 
     servers.kafka().restart().expect("the broker starts again");
     senders.send_all(&lost, PATIENCE);
@@ -61,10 +65,30 @@ fn kafka_away(shared: &Shared) {
     for topic in TOPICS {
         expect::shown(&truth, &viewer, topic);
     }
+    until("what is counted is committed", PATIENCE, || match committed(&stack)? {
+        committed if committed == stack.log().ends() => Ok(()),
+        committed => Err(format!("{committed:?} of {:?}", stack.log().ends())),
+    });
     assert_eq!(pids, [collector.pid(), aggregator.pid(), gateway.pid()]);
+    // It was not taken for another by its name, for a commit that had waited until the broker was back.
+    assert!(!aggregator_log().contains("counting begins anew"), "{}", aggregator_log());
     for mut service in [collector, aggregator, gateway] {
         assert_eq!(service.stop(), "code 0", "{}", service.name());
     }
+}
+
+/// How far the group has come in the log, as it has told the brokers.
+fn committed(stack: &Stack) -> Result<Vec<u64>, String> {
+    let mut settings = ClientConfig::new();
+    settings.set("bootstrap.servers", &stack.address().brokers).set("group.id", stack.group());
+    let consumer: BaseConsumer = settings.create().expect("a consumer");
+    let mut asked = TopicPartitionList::new();
+    for (partition, _) in (0..).zip(stack.log().ends()) {
+        asked.add_partition(&stack.events_topic(), partition);
+    }
+    let known = consumer.committed_offsets(asked, Duration::from_secs(5)).map_err(|error| error.to_string())?;
+    let end = |offset| if let Offset::Offset(end) = offset { end.cast_unsigned() } else { 0 };
+    Ok(known.elements().iter().map(|element| end(element.offset())).collect())
 }
 
 /// The first call may take as long as it takes to notice; from then on the answer comes at once, with a time to wait.

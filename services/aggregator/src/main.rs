@@ -69,9 +69,8 @@ enum Letters {
     Replay(send::Options),
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    process::run("aggregator", obey(Arguments::parse())).await
+fn main() -> ExitCode {
+    process::run("aggregator", obey(Arguments::parse()))
 }
 
 async fn obey(arguments: Arguments) -> anyhow::Result<()> {

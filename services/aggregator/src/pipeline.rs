@@ -105,7 +105,7 @@ const CATCHING_UP: u64 = 200_000;
 /// … and ticks so many times more rarely: nobody can follow, and each tick costs as much as the cells that changed.
 const RARER: u32 = 5;
 /// The longest that a stop may wait for the store.
-const LAST_FLUSH: Duration = Duration::from_secs(10);
+const LAST_FLUSH: Duration = Duration::from_secs(5);
 
 enum Slot {
     /// Its state is being read; the number tells this assignment from an earlier one.

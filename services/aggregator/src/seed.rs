@@ -78,7 +78,7 @@ impl Seed {
         rules: Option<&Rules>,
         from_ms: i64,
     ) -> Result<Ids, Error> {
-        let mut ids = self.none();
+        let ids = self.none();
         let Some(rules) = rules.filter(|_| source.log == Log::Events) else { return Ok(ids) };
         const OLDER: &str = "FROM {cells}.raw WHERE log = ? AND epoch < ? AND outcome = 1";
         let bound = |sql: String| store.query(&sql).bind(source.log as u8).bind(source.epoch);
@@ -93,35 +93,23 @@ impl Seed {
             "SELECT UUIDToNum(raw.id) AS id, toUnixTimestamp64Milli(appended_at) AS appended_at_ms, content, service {OLDER} \
              AND appended_at >= fromUnixTimestamp64Milli(?) ORDER BY appended_at"
         );
-        let mut failed = None;
+        let mut filling = Filling { ids, folder: &self.folder, failed: None };
         let take = |row: Older| {
             let (id, service) = (EventId(u128::from_be_bytes(row.id)), ServiceNumber(row.service));
-            let home = partition_of(service, id, rules.spread(service), rules.partitions);
-            if home != source.partition || failed.is_some() {
-                return;
-            }
-            ids.load(id, Seen { appended_at_ms: row.appended_at_ms, content: row.content });
-            if ids.lacks_room() {
-                failed = tokio::task::block_in_place(|| ids.make_room(&self.folder)).err();
+            if partition_of(service, id, rules.spread(service), rules.partitions) == source.partition {
+                filling.take(id, Seen { appended_at_ms: row.appended_at_ms, content: row.content });
             }
         };
         let _turn = self.turn().await;
         store.each("reading ids of older generations", bound(sql).bind(from_ms.max(0)), take).await?;
-        failed.map_or(Ok(ids), |error| Err(Error::Ids(error)))
+        filling.end()
     }
 
     /// Adds the ids that a source accepted below `start`, appended at `from_ms` or later.
     ///
     /// # Errors
     /// ClickHouse, or ids that cannot be written.
-    pub async fn read(
-        &self,
-        store: &Store,
-        source: Source,
-        start: u64,
-        from_ms: i64,
-        mut ids: Ids,
-    ) -> Result<Ids, Error> {
+    pub async fn read(&self, store: &Store, source: Source, start: u64, from_ms: i64, ids: Ids) -> Result<Ids, Error> {
         let bound = |sql: &str| store::bound(store, sql, source).bind(start).bind(from_ms.max(0));
         let counted = store.rows::<u64>("counting accepted ids", bound(&format!("SELECT count() {WHICH}"))).await?;
         let mut part = self.progress.begin(counted.first().copied().unwrap_or(0));
@@ -129,21 +117,39 @@ impl Seed {
             "SELECT UUIDToNum(raw.id) AS id, toUnixTimestamp64Milli(appended_at) AS appended_at_ms, content {WHICH} ORDER BY \
              log, epoch, p, offset"
         );
-        let mut failed = None;
+        let mut filling = Filling { ids, folder: &self.folder, failed: None };
         let take = |row: Accepted| {
-            if failed.is_some() {
-                return;
-            }
             let seen = Seen { appended_at_ms: row.appended_at_ms, content: row.content };
-            ids.load(EventId(u128::from_be_bytes(row.id)), seen);
+            filling.take(EventId(u128::from_be_bytes(row.id)), seen);
             part.more();
-            if ids.lacks_room() {
-                failed = tokio::task::block_in_place(|| ids.make_room(&self.folder)).err();
-            }
         };
         let _turn = self.turn().await;
         store.each("reading accepted ids", bound(&sql), take).await?;
-        failed.map_or(Ok(ids), |error| Err(Error::Ids(error)))
+        filling.end()
+    }
+}
+
+/// Ids that are being read; what is beyond their memory goes into files.
+struct Filling<'a> {
+    ids: Ids,
+    folder: &'a Folder,
+    failed: Option<std::io::Error>,
+}
+
+impl Filling<'_> {
+    /// After a failure nothing more is taken.
+    fn take(&mut self, id: EventId, seen: Seen) {
+        if self.failed.is_some() {
+            return;
+        }
+        self.ids.load(id, seen);
+        if self.ids.lacks_room() {
+            self.failed = tokio::task::block_in_place(|| self.ids.make_room(self.folder)).err();
+        }
+    }
+
+    fn end(self) -> Result<Ids, Error> {
+        self.failed.map_or(Ok(self.ids), |error| Err(Error::Ids(error)))
     }
 }
 

@@ -6,8 +6,7 @@ use clap::Parser as _;
 use runtime::shutdown::Shutdown;
 use runtime::{config as layers, process, telemetry};
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let arguments = layers::Arguments::parse();
     process::run("collector", async {
         let config: collector::config::Config =
@@ -15,5 +14,4 @@ async fn main() -> ExitCode {
         telemetry::init(&config.log)?;
         collector::run(config, Shutdown::by_signal()?).await
     })
-    .await
 }

@@ -69,9 +69,8 @@ enum Command {
 /// Broken lines that are shown; the rest is counted.
 const SHOWN_MAX: usize = 50;
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    process::run("importer", obey(Arguments::parse())).await
+fn main() -> ExitCode {
+    process::run("importer", obey(Arguments::parse()))
 }
 
 async fn obey(arguments: Arguments) -> anyhow::Result<()> {

@@ -74,8 +74,7 @@ fn set<T>(setting: &mut T, argument: Option<T>) {
     }
 }
 
-#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let arguments = Arguments::parse();
     process::run("simulator", async {
         let mut config = Config::load(arguments.config.as_deref())?;
@@ -85,5 +84,4 @@ async fn main() -> ExitCode {
         eprintln!("{report}");
         Ok(())
     })
-    .await
 }

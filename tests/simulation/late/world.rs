@@ -171,10 +171,7 @@ impl World {
     pub(crate) fn mend_books(&mut self, log: Log) {
         let mut ledger = self.ledger(log).clone();
         if ledger.difference() > 0 && self.gap(log, 0..ledger.applied_end).is_none() {
-            ledger.records = [0; Outcome::ALL.len()];
-            for (_, outcome) in self.rows(log, ledger.applied_end) {
-                ledger.records[usize::from(outcome.number()) - 1] += 1;
-            }
+            mending::count_again(&mut ledger, self.rows(log, ledger.applied_end).map(|(_, outcome)| outcome));
             self.insert_ledger(log, &ledger);
         }
     }

@@ -52,7 +52,7 @@ const IDLE: Duration = Duration::from_millis(200);
 /// Between two beats.
 const BEAT_EVERY: Duration = Duration::from_secs(1);
 /// The longest that a stop waits for a round.
-const LAST_ROUND: Duration = Duration::from_secs(10);
+const LAST_ROUND: Duration = Duration::from_secs(5);
 
 /// Partitions to be taken up, each with an offset at or after which raw is known to lack something.
 type TakenUp = Vec<(u16, Option<u64>)>;
