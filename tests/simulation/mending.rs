@@ -97,16 +97,15 @@ pub(crate) fn resume(world: &mut World, suspect: Option<u64>, back: u64) -> (Led
         start = again;
     }
     if ledger.difference() > 0 && gap(raw, 0..ledger.applied_end).is_none() {
-        count_again(&mut ledger, raw.below(ledger.applied_end).map(|(_, outcome)| outcome));
+        ledger.records = counted(raw.below(ledger.applied_end).map(|(_, outcome)| outcome));
         world.insert_ledger(&ledger);
     }
     (ledger, start)
 }
 
-/// The books of a source from all its rows of raw.
-pub(crate) fn count_again(ledger: &mut Ledger, raw: impl Iterator<Item = Outcome>) {
-    ledger.records = [0; Outcome::ALL.len()];
-    for outcome in raw {
-        ledger.records[usize::from(outcome.number()) - 1] += 1;
-    }
+/// How many records of each outcome the rows of raw are.
+pub(crate) fn counted(raw: impl Iterator<Item = Outcome>) -> [u64; Outcome::ALL.len()] {
+    let mut records = [0; Outcome::ALL.len()];
+    raw.for_each(|outcome| records[usize::from(outcome.number()) - 1] += 1);
+    records
 }

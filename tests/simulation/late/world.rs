@@ -171,7 +171,7 @@ impl World {
     pub(crate) fn mend_books(&mut self, log: Log) {
         let mut ledger = self.ledger(log).clone();
         if ledger.difference() > 0 && self.gap(log, 0..ledger.applied_end).is_none() {
-            mending::count_again(&mut ledger, self.rows(log, ledger.applied_end).map(|(_, outcome)| outcome));
+            ledger.records = mending::counted(self.rows(log, ledger.applied_end).map(|(_, outcome)| outcome));
             self.insert_ledger(log, &ledger);
         }
     }
