@@ -182,6 +182,8 @@ pub fn one(topic: &str, partition: u16) -> TopicPartitionList {
 
 /// Asks for the bounds of the log. On a connection of its own: on the consumer's a question waits behind a fetch, which
 /// the broker holds back until there is something.
+///
+/// A client that has failed is not asked again: what it remembers of partitions and leaders may be wrong for ever.
 pub struct Bounds {
     client: Mutex<Arc<BaseConsumer>>,
     kafka: runtime::kafka::Config,
@@ -191,7 +193,7 @@ pub struct Bounds {
 /// How long a question may take.
 const ASKED: Duration = Duration::from_secs(3);
 /// After so long a question is given up: the client was seen to forget one when its broker went away, in spite of the limit.
-const FORGOTTEN: Duration = Duration::from_secs(12);
+const FORGOTTEN: Duration = Duration::from_secs(5);
 
 impl Bounds {
     /// Connects.
@@ -212,25 +214,40 @@ impl Bounds {
     /// # Errors
     /// If the brokers do not answer.
     pub fn of(&self, partition: u16) -> Result<(u64, u64), KafkaError> {
-        let client = Arc::clone(&locked(&self.client));
-        let asked = client.fetch_watermarks(&self.topic, i32::from(partition), ASKED);
-        if asked.is_err() {
-            // The client asks the leader that it remembers, which may be a broker that is gone, and by itself looks for
-            // another after minutes only.
-            drop(client.fetch_metadata(Some(&self.topic), ASKED));
-        }
-        let (low, high) = asked?;
-        Ok((low.max(0).cast_unsigned(), high.max(0).cast_unsigned()))
+        self.of_client(&self.current(), partition)
     }
 
-    /// The same on a thread where waiting is no harm, and never for ever: a client that does not come back is left to itself
-    /// and a new one is asked the next time.
+    fn of_client(&self, client: &Arc<BaseConsumer>, partition: u16) -> Result<(u64, u64), KafkaError> {
+        match client.fetch_watermarks(&self.topic, i32::from(partition), ASKED) {
+            Ok((low, high)) => Ok((low.max(0).cast_unsigned(), high.max(0).cast_unsigned())),
+            Err(error) => {
+                self.replace(client)?;
+                Err(error)
+            }
+        }
+    }
+
+    fn current(&self) -> Arc<BaseConsumer> {
+        Arc::clone(&locked(&self.client))
+    }
+
+    /// Whoever asks next asks a new client, unless another was quicker to see to that.
+    fn replace(&self, failed: &Arc<BaseConsumer>) -> Result<(), KafkaError> {
+        let mut client = locked(&self.client);
+        if Arc::ptr_eq(&client, failed) {
+            *client = Arc::new(Self::client(&self.kafka)?);
+        }
+        Ok(())
+    }
+
+    /// The same on a thread where waiting is no harm, and never for ever: a client that does not come back is left to itself.
     ///
     /// # Errors
     /// As [`Bounds::of`].
     pub async fn ask(self: &Arc<Self>, partition: u16) -> Result<(u64, u64), KafkaError> {
-        let this = Arc::clone(self);
-        let asked = tokio::task::spawn_blocking(move || this.of(partition));
+        let client = self.current();
+        let (this, of) = (Arc::clone(self), Arc::clone(&client));
+        let asked = tokio::task::spawn_blocking(move || this.of_client(&of, partition));
         if let Ok(answer) = tokio::time::timeout(FORGOTTEN, asked).await {
             return answer.expect("asking for bounds does not panic");
         }
@@ -239,7 +256,7 @@ impl Bounds {
             partition,
             "a question for the bounds of the log was forgotten; asking anew"
         );
-        *locked(&self.client) = Arc::new(Self::client(&self.kafka)?);
+        self.replace(&client)?;
         Err(KafkaError::MetadataFetch(RDKafkaErrorCode::OperationTimedOut))
     }
 }
