@@ -18,6 +18,7 @@ mod faults;
 mod govuk;
 mod late;
 mod letters;
+mod members;
 mod pages;
 mod pipeline;
 mod rebuild;

@@ -71,6 +71,7 @@ pub(crate) fn all() -> Vec<Test> {
         crate::api::tests,
         crate::late::tests,
         crate::letters::tests,
+        crate::members::tests,
         crate::collector::tests,
         crate::faults::tests,
         crate::alerts::tests,

@@ -3,7 +3,7 @@
 //! Invariant: an assigned partition is paused until its state is read; Kafka's committed offset never decides where
 //! counting goes on, the ledger does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 use crate::commits::Commits;
 use crate::config;
+use crate::members::{Group, assigned};
 
 /// A change of ownership.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -180,14 +181,28 @@ pub fn one(topic: &str, partition: u16) -> TopicPartitionList {
     list
 }
 
-/// Asks for the bounds of the log. On a connection of its own: on the consumer's a question waits behind a fetch, which
-/// the broker holds back until there is something.
+/// Joins the group anew, for partitions that nobody has: leaving it makes its leader deal all of them out again.
+pub(crate) fn join_anew(consumer: &Consumer, topic: &str, orphans: &[u16]) {
+    tracing::warn!(topic, partitions = ?orphans, "nobody in the group has these partitions; joining anew");
+    consumer.unsubscribe();
+    if let Err(error) = consumer.subscribe(&[topic]) {
+        tracing::error!(%error, "joining anew");
+    }
+}
+
+/// Asks for the bounds of the log, and who has its partitions. On a connection of its own: on the consumer's a question
+/// waits behind a fetch, which the broker holds back until there is something.
 ///
 /// A client that has failed is not asked again: what it remembers of partitions and leaders may be wrong for ever.
 pub struct Bounds {
     client: Mutex<Arc<BaseConsumer>>,
     kafka: runtime::kafka::Config,
     topic: String,
+}
+
+fn bounds(client: &BaseConsumer, topic: &str, partition: u16) -> KafkaResult<(u64, u64)> {
+    let (low, high) = client.fetch_watermarks(topic, i32::from(partition), ASKED)?;
+    Ok((low.max(0).cast_unsigned(), high.max(0).cast_unsigned()))
 }
 
 /// How long a question may take.
@@ -205,6 +220,11 @@ impl Bounds {
         Ok(Self { client, kafka: kafka.clone(), topic: topic.to_owned() })
     }
 
+    /// Of which log.
+    pub(crate) fn topic(&self) -> &str {
+        &self.topic
+    }
+
     fn client(kafka: &runtime::kafka::Config) -> Result<BaseConsumer, KafkaError> {
         kafka.consumer("aggregator-bounds").create()
     }
@@ -214,17 +234,19 @@ impl Bounds {
     /// # Errors
     /// If the brokers do not answer.
     pub fn of(&self, partition: u16) -> Result<(u64, u64), KafkaError> {
-        self.of_client(&self.current(), partition)
+        self.asked_of(&self.current(), |client| bounds(client, &self.topic, partition))
     }
 
-    fn of_client(&self, client: &Arc<BaseConsumer>, partition: u16) -> Result<(u64, u64), KafkaError> {
-        match client.fetch_watermarks(&self.topic, i32::from(partition), ASKED) {
-            Ok((low, high)) => Ok((low.max(0).cast_unsigned(), high.max(0).cast_unsigned())),
-            Err(error) => {
-                self.replace(client)?;
-                Err(error)
-            }
+    fn asked_of<T>(
+        &self,
+        client: &Arc<BaseConsumer>,
+        question: impl FnOnce(&BaseConsumer) -> KafkaResult<T>,
+    ) -> KafkaResult<T> {
+        let answer = question(client);
+        if answer.is_err() {
+            self.replace(client)?;
         }
+        answer
     }
 
     fn current(&self) -> Arc<BaseConsumer> {
@@ -240,23 +262,56 @@ impl Bounds {
         Ok(())
     }
 
-    /// The same on a thread where waiting is no harm, and never for ever: a client that does not come back is left to itself.
+    /// The same on a thread where waiting is no harm, and never for ever.
     ///
     /// # Errors
     /// As [`Bounds::of`].
     pub async fn ask(self: &Arc<Self>, partition: u16) -> Result<(u64, u64), KafkaError> {
-        let client = self.current();
-        let (this, of) = (Arc::clone(self), Arc::clone(&client));
-        let asked = tokio::task::spawn_blocking(move || this.of_client(&of, partition));
-        if let Ok(answer) = tokio::time::timeout(FORGOTTEN, asked).await {
-            return answer.expect("asking for bounds does not panic");
+        let topic = self.topic.clone();
+        self.patiently(move |client| bounds(client, &topic, partition)).await
+    }
+
+    /// Who has the partitions of the log, of the members of a group; `None` while the group is not at rest.
+    ///
+    /// # Errors
+    /// If the brokers do not answer.
+    pub async fn group(self: &Arc<Self>, name: String) -> Result<Option<Group>, KafkaError> {
+        let topic = self.topic.clone();
+        self.patiently(move |client| {
+            let metadata = client.fetch_metadata(Some(&topic), ASKED / 2)?;
+            let partitions = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
+            let groups = client.fetch_group_list(Some(&name), ASKED / 2)?;
+            let Some(group) = groups.groups().iter().find(|group| group.name() == name && group.state() == "Stable")
+            else {
+                return Ok(None);
+            };
+            let mut owned = BTreeSet::new();
+            for member in group.members() {
+                let Some(some) = assigned(member.assignment().unwrap_or_default(), &topic) else { return Ok(None) };
+                owned.extend(some);
+            }
+            let orphans = (0..).take(partitions).filter(|partition| !owned.contains(partition)).collect();
+            Ok(Some(Group { members: group.members().len(), partitions, orphans }))
+        })
+        .await
+    }
+
+    /// A client that does not come back is left to itself.
+    async fn patiently<T: Send + 'static>(
+        self: &Arc<Self>,
+        question: impl FnOnce(&BaseConsumer) -> KafkaResult<T> + Send + 'static,
+    ) -> KafkaResult<T> {
+        let (this, client) = (Arc::clone(self), self.current());
+        let asked = Arc::downgrade(&client);
+        // The client ends there too: that takes its time.
+        let answer = tokio::task::spawn_blocking(move || this.asked_of(&client, question));
+        if let Ok(answer) = tokio::time::timeout(FORGOTTEN, answer).await {
+            return answer.expect("asking does not panic");
         }
-        tracing::warn!(
-            topic = self.topic,
-            partition,
-            "a question for the bounds of the log was forgotten; asking anew"
-        );
-        self.replace(&client)?;
+        tracing::warn!(topic = self.topic, "a question about the log was forgotten; asking anew");
+        if let Some(client) = asked.upgrade() {
+            self.replace(&client)?;
+        }
         Err(KafkaError::MetadataFetch(RDKafkaErrorCode::OperationTimedOut))
     }
 }

@@ -33,6 +33,7 @@ use crate::counter::{Cell, Counter, Record};
 use crate::live::{Progress, Publisher, packs};
 use crate::metrics::{Burst, Metrics};
 use crate::owned::{Fetched, Next, Owned};
+use crate::owners::Owners;
 use crate::place::Places;
 use crate::raw::Raw;
 use crate::reader::{self, Answer, Asker};
@@ -129,6 +130,7 @@ struct Loop {
     repairs: Repairs,
     spilling: Spilling,
     places: Places,
+    owners: Owners,
     is_catching_up: bool,
     is_flushing: bool,
     is_paused: bool,
@@ -144,6 +146,7 @@ pub fn run(wiring: Wiring, shutdown: &Shutdown) -> Result<(), Stopped> {
     let flush = Duration::from_millis(wiring.config.counting.flush_ms);
     let mut this = Loop {
         places: Places::new(wiring.consumer.context().as_ref().clone()),
+        owners: Owners::new(&wiring.config.group.id),
         wiring,
         slots: BTreeMap::new(),
         assignments: 0,

@@ -3,6 +3,7 @@
 //! Invariant: a partition runs only while its records can be taken in, and begins where its counter stands.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::source::Log;
@@ -12,8 +13,9 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
 
 use crate::config::Config;
-use crate::consumer::{self, Change, Consumer};
+use crate::consumer::{self, Bounds, Change, Consumer};
 use crate::owned::Fetched;
+use crate::owners::Owners;
 use crate::pipeline::{Stopped, failed, fetched};
 use crate::place::Places;
 
@@ -33,6 +35,7 @@ pub(super) struct Poller {
     consumer: Consumer,
     topic: String,
     slots: BTreeMap<u16, Slot>,
+    owners: Owners,
 }
 
 impl Poller {
@@ -42,7 +45,7 @@ impl Poller {
         group.id = format!("{}-{}", group.id, log.name());
         let topic = config.topics.of(log).to_owned();
         let consumer = consumer::join(&config.kafka, &group, &topic)?;
-        Ok(Self { consumer, topic, slots: BTreeMap::new() })
+        Ok(Self { consumer, topic, slots: BTreeMap::new(), owners: Owners::new(&group.id) })
     }
 
     /// Changes of ownership since the last call.
@@ -59,6 +62,11 @@ impl Poller {
     /// For who looks whether the client has lost its place.
     pub(super) fn places(&self) -> Places {
         Places::new(self.consumer.context().as_ref().clone())
+    }
+
+    /// Sees to it that somebody has each partition.
+    pub(super) fn look_for_orphans(&mut self, own: &Arc<Bounds>, tasks: &tokio::runtime::Handle) {
+        self.owners.look(&self.consumer, own, tasks);
     }
 
     /// One past the last record of a partition, as far as known.

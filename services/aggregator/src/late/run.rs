@@ -119,6 +119,7 @@ pub async fn run(log: Log, wiring: Wiring, mut shutdown: Shutdown) -> anyhow::Re
             tracing::warn!(log = log.name(), partition, "nothing comes although the log goes on; taken up anew");
             taken_up.push((partition, None));
         }
+        poller.look_for_orphans(&rounds.own, &tasks);
         if beaten.elapsed() >= BEAT_EVERY {
             beaten = Instant::now();
             rounds.beat(|partition| poller.log_end(partition));

@@ -67,6 +67,7 @@ impl Loop {
             tracing::warn!(source = %self.source(partition), "nothing comes although the log goes on; taken up anew");
             self.take_up(partition);
         }
+        self.owners.look(&self.wiring.consumer, &self.wiring.bounds, &self.wiring.tasks);
     }
 
     /// Pauses what cannot be taken in and resumes what can.
