@@ -1,6 +1,7 @@
 //! Parts of the store that are lost behind the platform's back, and how long it takes until every figure is exact again.
 //! Nothing is restarted, and events go on arriving.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use tests::check;
@@ -21,6 +22,7 @@ use crate::suite::Test;
 pub(crate) fn tests() -> Vec<Test> {
     vec![
         Test::new("repair::any_part_of_any_table_that_is_lost_comes_back", any_part_comes_back),
+        Test::new("repair::a_part_that_cannot_be_read_is_set_aside_and_comes_back", unreadable_parts_come_back),
         Test::new("repair::what_the_late_logs_have_counted_comes_back_too", late_logs_come_back),
         Test::new("repair::a_running_gateway_shows_what_comes_back_without_a_pack", comes_back_untold),
         Test::new("repair::what_neither_raw_nor_the_log_has_is_lost_and_said", what_nobody_has_is_lost),
@@ -166,6 +168,79 @@ fn restored_backup(bench: &mut Bench) {
     bench.write(300);
     eprintln!("repaired a restored backup: {} ms", bench.exact("a restored backup").as_millis());
     bench.sql.execute("DROP DATABASE {cells}_backup");
+}
+
+/// Files of parts are cut to nothing while ClickHouse runs, as by a disk that was full: the marks of one table, the rows of
+/// the next.
+fn unreadable_parts_come_back(shared: &Shared) {
+    let mut stack = Stack::new(shared, "unreadable");
+    stack.set("AGGREGATOR_COUNTING__FLUSH_MS", &300);
+    stack.set("AGGREGATOR_COUNTING__CHECK_MS", &1_500);
+    stack.provision();
+    let mut bench = Bench::new(&stack, 54);
+    let aggregator = stack.aggregator(1);
+    bench.write(5_000);
+    bench.exact("everything is counted");
+    let tables = CELLS.map(|table| format!("unmerged_{table}"));
+    let tables: Vec<_> = tables.into_iter().chain(["raw".into(), "unmerged_ledger".into()]).collect();
+    let mut spoilt = Vec::new();
+    for (table, files) in tables.iter().zip(["mrk", ".bin"].into_iter().cycle()) {
+        // A part that is merged meanwhile would be left by itself.
+        bench.sql.execute(&format!("SYSTEM STOP MERGES {{cells}}.{table}"));
+        let (part, _) = spoil(&bench.sql, table, files);
+        spoilt.push(format!("{table} {part}"));
+    }
+    bench.write(300);
+    let aside = "SELECT concat(table, ' ', name) FROM system.detached_parts WHERE database = '{cells}'";
+    until("parts that cannot be read are set aside", PATIENCE, || {
+        let aside = bench.sql.try_rows::<String>(aside).map_err(|error| error.to_string())?;
+        let left: Vec<_> = spoilt.iter().filter(|part| !aside.contains(part)).map(String::as_str).collect();
+        if left.is_empty() { Ok(()) } else { Err(left.join(", ")) }
+    });
+    for table in &tables {
+        bench.sql.execute(&format!("SYSTEM START MERGES {{cells}}.{table}"));
+    }
+    eprintln!("repaired parts that could not be read: {} ms", bench.exact("unreadable parts").as_millis());
+    let set_aside = tests::metrics::value(&aggregator, "aggregator_parts_set_aside_total");
+    assert_eq!(set_aside, Some(spoilt.len() as f64));
+    assert!(aggregator.ready().is_ok());
+
+    // Nobody writes rules again: the part stays, a person hears of it, and that it is over.
+    let lasting = || tests::metrics::value(&aggregator, "aggregator_alerts_lasting");
+    until_so("all alerts are over", PATIENCE, || lasting() == Some(0.0));
+    let (part, files) = spoil(&bench.sql, "rules", "mrk");
+    until_so("an alert", PATIENCE, || lasting() == Some(1.0));
+    let active =
+        "SELECT count() FROM system.parts WHERE active AND database = '{cells}' AND table = 'rules' AND name = ";
+    assert_eq!(bench.sql.number(&format!("{active}'{part}'")), 1);
+    for (path, bytes) in files {
+        std::fs::write(path, bytes).expect("it can be written");
+    }
+    until_so("the alert is over", PATIENCE, || lasting() == Some(0.0));
+    bench.write(300);
+    bench.exact("it goes on");
+}
+
+/// Cuts files of a table's biggest part to nothing, those with this in their names; returns the part, and what they were.
+fn spoil(sql: &Sql, table: &str, files: &str) -> (String, Vec<(PathBuf, Vec<u8>)>) {
+    let biggest = format!(
+        "SELECT name, path FROM system.parts WHERE active AND database = '{{cells}}' AND table = '{table}' ORDER BY rows DESC \
+         LIMIT 1"
+    );
+    let (part, folder) = sql.rows::<(String, String)>(&biggest).remove(0);
+    let mut were = Vec::new();
+    for file in std::fs::read_dir(&folder).expect("the server's folder is on this machine") {
+        let path = file.expect("a file").path();
+        if path.file_name().is_some_and(|name| name.to_string_lossy().contains(files)) {
+            were.push((path.clone(), std::fs::read(&path).expect("it can be read")));
+            std::fs::write(path, []).expect("it can be written");
+        }
+    }
+    assert!(!were.is_empty(), "{folder} has no {files}");
+    for cache in ["MARK", "UNCOMPRESSED", "INDEX MARK", "INDEX UNCOMPRESSED"] {
+        sql.execute(&format!("SYSTEM DROP {cache} CACHE"));
+    }
+    (part, were)
 }
 
 /// What the late logs have counted is taken away while nothing new comes to them; and a retraction comes when its event

@@ -48,7 +48,7 @@ const SHORT: [(u64, &[Kind]); 3] = [
     (5, &[Kind::KillKafka, Kind::HalfOpenLink, Kind::RecreateLiveTopic]),
 ];
 /// What once failed, part of the short form; the kinds are named, since a seed means others when there are more of them.
-const PINNED: [(u64, &[Kind]); 6] = [
+const PINNED: [(u64, &[Kind]); 7] = [
     // A merge that the full disk broke off left a part that nobody could read.
     (7, &[Kind::ClickHouseDiskFull, Kind::RestoreBackup]),
     // Retractions of events that raw had lost, and late logs that nobody repaired.
@@ -57,6 +57,8 @@ const PINNED: [(u64, &[Kind]); 6] = [
     (11, &[Kind::DropCells, Kind::RestartAggregator, Kind::DropLastHours]),
     // Minutes of a late log that nobody compared, since they were nearly past their time.
     (28, &[Kind::RestoreWhileRunning]),
+    // A full disk left a part that nobody could read until ClickHouse would start again.
+    (129, &[Kind::EmptyLiveTopic, Kind::RestartAggregator, Kind::ClickHouseDiskFull, Kind::EmptyLiveTopic]),
     // A retraction waited for a backfill that never came.
     (98, &[Kind::SenderClock]),
     // A question for the bounds of a log was never answered, and its asker waited for ever.

@@ -38,6 +38,7 @@ mod standing;
 pub mod statements;
 pub mod store;
 pub mod touched;
+mod unreadable;
 pub mod writer;
 
 use std::sync::Arc;
@@ -76,12 +77,14 @@ pub async fn run(mut config: Config, shutdown: Shutdown) -> anyhow::Result<()> {
     config.group = config.group.of(epoch);
     let seed = config.counting.seed(rules.partitions)?;
     let Some(store) = checked(&config, epoch, &rules, &health, &shutdown).await? else { return Ok(()) };
+    let tell = Tell::new(metrics.clone(), alerts.clone());
+    let store = unreadable::watched(store, &config, &tell);
 
     let least = config.alarm.disk_free_percent_min;
-    let alarm = alarm::Alarm::new(store.clone(), alerts.clone(), health.clone(), least, disk_free);
+    let alarm = alarm::Alarm::new(store.clone(), alerts, health.clone(), least, disk_free);
     tokio::spawn(alarm.watch(config.counting.check_ms, shutdown.clone()));
     keep_books(&config, &store, &metrics, &shutdown);
-    let parts = Parts { config, epoch, rules, store, seed, health, alerts, metrics };
+    let parts = Parts { config, epoch, rules, store, seed, health, tell, metrics };
     // Once for each generation of the cells, and once more after a client that has ended.
     let mut is_again = false;
     while let Some(generation) =
@@ -106,7 +109,7 @@ struct Parts {
     store: Store,
     seed: seed::Seed,
     health: Health,
-    alerts: Alerts,
+    tell: Tell,
     metrics: metrics::Metrics,
 }
 
@@ -122,7 +125,7 @@ impl Parts {
     /// Counts, writes and seals until told to stop or until a rebuild wants all to stand still; then nothing is in memory
     /// and nothing on its way to the store.
     async fn count(&self, generation: u32, shutdown: &Shutdown) -> anyhow::Result<()> {
-        let Self { config, epoch, rules, store, seed, health, alerts, metrics } = self;
+        let Self { config, epoch, rules, store, seed, health, tell, metrics } = self;
         let publisher =
             live::Publisher::new(&config.kafka, &config.topics.live, generation).context("live producer")?;
         let stall = writer::Stall::default();
@@ -143,7 +146,6 @@ impl Parts {
         health.not_ready("waiting for partitions");
         let consumer = consumer::join(&config.kafka, &config.group, &config.topics.events).context("consumer")?;
         let bounds = consumer::Bounds::new(&config.kafka, &config.topics.events).context("bounds of the log")?;
-        let tell = Tell::new(metrics.clone(), alerts.clone());
         let late = late::Wiring {
             config: config.clone(),
             epoch: *epoch,
@@ -165,7 +167,7 @@ impl Parts {
             stall,
             seed: seed.clone(),
             health: health.clone(),
-            tell,
+            tell: tell.clone(),
             metrics: metrics.clone(),
         };
         let (counting_ends, stop) = (ends.clone(), Arc::clone(&trigger));

@@ -123,6 +123,8 @@ pub struct Metrics {
     pub repaired_cells: Counter,
     /// Records that the store has and the log has not; only a rebuild takes them out.
     surplus: Family<ByLog, Gauge>,
+    /// Parts of tables that could not be read and were set aside.
+    pub parts_set_aside: Counter,
     /// One comparison of the store with the books.
     pub check_seconds: Histogram,
     /// Records on the topic of the collectors' books that are none.
@@ -162,6 +164,7 @@ impl Metrics {
             repairing: Gauge::default(),
             repaired_cells: Counter::default(),
             surplus: Family::default(),
+            parts_set_aside: Counter::default(),
             check_seconds: seconds(),
             unreadable_books: Counter::default(),
             sealed_days: Counter::default(),
@@ -200,6 +203,7 @@ impl Metrics {
         registry.register("repairing_sources", "Sources that are being repaired", self.repairing.clone());
         registry.register("repaired_cells", "Cells added up again from raw", self.repaired_cells.clone());
         registry.register("surplus_records", "Records that only the store has; 0 or alarm", self.surplus.clone());
+        registry.register("parts_set_aside", "Parts that could not be read", self.parts_set_aside.clone());
         registry.register("check_seconds", "One comparison of store and books", self.check_seconds.clone());
     }
 

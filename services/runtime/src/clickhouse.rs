@@ -11,6 +11,7 @@ use clickhouse::{Client, Compression};
 use futures::FutureExt as _;
 use futures::future::select_ok;
 use serde::Deserialize;
+use tokio::sync::mpsc;
 
 pub use clickhouse::error::Error as ClientError;
 pub use clickhouse::query::Query;
@@ -46,6 +47,11 @@ const FIRST_TRY_MS: u32 = 5_000;
 /// A read without an answer for so long is asked once more, on another connection: its own may have died without a word.
 /// Longer than idle connections are kept.
 const ASK_AGAIN: Duration = Duration::from_secs(3);
+/// What ClickHouse adds to an error of a read, with the folder of the part.
+const OF_A_PART: &str = "while reading from part";
+/// Codes of errors that say that files are not what they were when they were written: end of a file, data that is cut off, no
+/// answer of the disk, another sum, no such file, missing in a part, contradictory, unknown compression.
+const SPOILT: [&str; 9] = ["32", "33", "74", "40", "107", "226", "246", "271", "432"];
 
 /// What went wrong between us and ClickHouse.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +85,14 @@ impl Error {
             }
         }
     }
+
+    /// What ClickHouse said, if it was that a part of a table, which the words name by its folder, cannot be read.
+    #[must_use]
+    pub fn unreadable(&self) -> Option<&str> {
+        let Self::Client { source: ClientError::BadResponse(words), .. } = self else { return None };
+        let code = words.strip_prefix("Code: ")?.split('.').next()?;
+        (SPOILT.contains(&code) && words.contains(OF_A_PART)).then_some(words)
+    }
 }
 
 /// A ClickHouse with our settings.
@@ -88,6 +102,7 @@ pub struct Store {
     reader: Client,
     admin: Client,
     config: Config,
+    unreadable: Option<mpsc::Sender<String>>,
 }
 
 impl Store {
@@ -125,7 +140,20 @@ impl Store {
         for (key, value) in &config.read_settings {
             reader = reader.with_setting(key, value);
         }
-        Ok(Self { writer, reader, admin: base, config: config.clone() })
+        Ok(Self { writer, reader, admin: base, config: config.clone(), unreadable: None })
+    }
+
+    /// The same store, which from now on also says there what its reads say of parts that cannot be read
+    /// ([`Error::unreadable`]); not while the receiver has as many words as it takes.
+    #[must_use]
+    pub fn telling(self, unreadable: mpsc::Sender<String>) -> Self {
+        Self { unreadable: Some(unreadable), ..self }
+    }
+
+    fn tell(&self, error: &Error) {
+        if let (Some(tell), Some(words)) = (&self.unreadable, error.unreadable()) {
+            let _ = tell.try_send(words.to_owned());
+        }
     }
 
     /// Names of the databases: tables, views.
@@ -159,10 +187,11 @@ impl Store {
             asked.map(|answer| answer.expect("asking does not panic"))
         };
         let mut first = ask(query.clone());
-        match tokio::time::timeout(ASK_AGAIN, &mut first).await {
+        let answer = match tokio::time::timeout(ASK_AGAIN, &mut first).await {
             Ok(answer) => answer,
             Err(_) => select_ok([first, ask(query)]).await.map(|(rows, _)| rows),
-        }
+        };
+        answer.inspect_err(|error| self.tell(error))
     }
 
     /// Hands each row of a query made with [`Store::query`] to `each`, as it comes; for answers too large to hold. The
@@ -177,7 +206,8 @@ impl Store {
         let query = query.with_setting("max_execution_time", "0");
         let mut rows = query.fetch::<T>().map_err(|source| Error::Client { doing, source })?;
         let mut n = 0;
-        while let Some(row) = within(self.config.read_ms_max, doing, rows.next()).await? {
+        let mut next = async || within(self.config.read_ms_max, doing, rows.next()).await;
+        while let Some(row) = next().await.inspect_err(|error| self.tell(error))? {
             each(row);
             n += 1;
         }
@@ -280,5 +310,18 @@ mod tests {
             store.rows::<u64>("asking", store.query("SELECT 17 AS n")).await.expect("the second try is answered");
         assert_eq!(rows, [17]);
         assert!((ASK_AGAIN..Duration::from_secs(8)).contains(&began.elapsed()), "{:?}", began.elapsed());
+    }
+
+    #[test]
+    fn an_answer_that_names_a_part_is_unreadable_only_when_its_files_are_spoilt() {
+        let said = |words: &str| Error::Client { doing: "asking", source: ClientError::BadResponse(words.into()) };
+        let marks = "Code: 246. DB::Exception: Empty marks file '/store/78a/202610_5_50_2/data.cmrk4': 0, must be: 624: (while \
+                     reading from part /store/78a/202610_5_50_2/ in table cells.unmerged_hour (78a) located on disk default)";
+        assert_eq!(said(marks).unreadable(), Some(marks));
+        let elsewhere = "Code: 246. DB::Exception: Received from 127.0.0.1:9000. DB::Exception: Empty marks file";
+        assert_eq!(said(elsewhere).unreadable(), None);
+        assert_eq!(said(&marks.replacen("246", "241", 1)).unreadable(), None);
+        assert_eq!(said("no code").unreadable(), None);
+        assert_eq!(Error::TimedOut { doing: "asking", limit_ms: 1 }.unreadable(), None);
     }
 }
