@@ -48,6 +48,8 @@ appender.err.layout.pattern = %d{ISO8601} %p %c{1}: %m%n
 pub(crate) fn server_properties(data: &Path, options: Options) -> String {
     let Options { port, controller_port, place, .. } = options;
     let (number, replicas, in_sync) = place.map_or((1, 1, 1), |place| (place.number, BROKERS, 2));
+    // Nobody takes over from one that is alone.
+    let (session_ms, heartbeat_ms) = place.map_or((1_000, 200), |_| (1_500, 300));
     let voters: Vec<String> = match place {
         None => vec![format!("1@127.0.0.1:{controller_port}")],
         Some(place) => (1..).zip(place.controllers).map(|(n, port)| format!("{n}@127.0.0.1:{port}")).collect(),
@@ -74,8 +76,8 @@ pub(crate) fn server_properties(data: &Path, options: Options) -> String {
          log.cleaner.threads=1\n\
          log.cleaner.dedupe.buffer.size=4194304\n\
          # After kill -9 a broker is let in again once its former session has lapsed.\n\
-         broker.session.timeout.ms=1500\n\
-         broker.heartbeat.interval.ms=300\n",
+         broker.session.timeout.ms={session_ms}\n\
+         broker.heartbeat.interval.ms={heartbeat_ms}\n",
         voters = voters.join(","),
         data = data.display()
     )
