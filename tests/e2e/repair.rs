@@ -74,6 +74,12 @@ const CELLS: [&str; 10] = [
     "ledger_hour",
 ];
 
+/// All cells, raw and the ledger, which comes last.
+fn tables() -> Vec<String> {
+    let cells = CELLS.map(|table| format!("unmerged_{table}"));
+    cells.into_iter().chain(["raw".into(), "unmerged_ledger".into()]).collect()
+}
+
 /// What is taken away: a name, and the statements that do it.
 fn damages() -> Vec<(String, Vec<String>)> {
     let delete = |table: &str, which: &str| {
@@ -105,9 +111,10 @@ fn damages() -> Vec<(String, Vec<String>)> {
     };
     all.push(everywhere("the last hours of all tables", "1"));
     all.push(everywhere("the last hours of all tables but the ledger", "0"));
-    let tables = CELLS.map(|table| format!("unmerged_{table}"));
-    let tables = tables.into_iter().chain(["raw".into(), "unmerged_ledger".into()]);
-    all.push(("everything".to_owned(), tables.map(|table| format!("TRUNCATE TABLE {{cells}}.{table}")).collect()));
+    all.push((
+        "everything".to_owned(),
+        tables().iter().map(|table| format!("TRUNCATE TABLE {{cells}}.{table}")).collect(),
+    ));
     all
 }
 
@@ -153,8 +160,7 @@ fn swift(mut took: Vec<Duration>) {
 
 /// Every table goes back to what it was, one after the other, while events go on.
 fn restored_backup(bench: &mut Bench) {
-    let tables = CELLS.map(|table| format!("unmerged_{table}"));
-    let tables: Vec<_> = tables.into_iter().chain(["raw".into(), "unmerged_ledger".into()]).collect();
+    let tables = tables();
     bench.sql.execute("CREATE DATABASE {cells}_backup");
     for table in &tables {
         bench.sql.execute(&format!("CREATE TABLE {{cells}}_backup.{table} CLONE AS {{cells}}.{table}"));
@@ -181,8 +187,7 @@ fn unreadable_parts_come_back(shared: &Shared) {
     let aggregator = stack.aggregator(1);
     bench.write(5_000);
     bench.exact("everything is counted");
-    let tables = CELLS.map(|table| format!("unmerged_{table}"));
-    let tables: Vec<_> = tables.into_iter().chain(["raw".into(), "unmerged_ledger".into()]).collect();
+    let tables = tables();
     let mut spoilt = Vec::new();
     for (table, files) in tables.iter().zip(["mrk", ".bin"].into_iter().cycle()) {
         // A part that is merged meanwhile would be left by itself.
@@ -291,8 +296,8 @@ fn late_damages() -> Vec<(String, Vec<String>)> {
         format!("ALTER TABLE {{cells}}.{table} DELETE WHERE {which} SETTINGS mutations_sync = 1")
     };
     let of = |which: &str, tables: &[&str]| tables.iter().map(|table| delete(table, which)).collect::<Vec<_>>();
-    let all = CELLS.map(|table| format!("unmerged_{table}"));
-    let all: Vec<_> = all.iter().map(String::as_str).chain(["raw", "unmerged_ledger"]).collect();
+    let all = tables();
+    let all: Vec<_> = all.iter().map(String::as_str).collect();
     vec![
         ("days of backfill".into(), of("log = 'backfill'", &["unmerged_day", "unmerged_page_day"])),
         (
