@@ -1,8 +1,8 @@
 //! Which events a source has accepted lately: the memory that finds duplicates.
 //!
-//! The newest ids are in memory, up to a bound; older ones are in runs, sorted files with a filter each. It says what is to
-//! be written ([`Ids::spill`]) and takes what was ([`Ids::spilled`]); the writing itself is done by others, meanwhile or
-//! later.
+//! The newest ids are in memory, up to a bound; older ones are in runs, sorted files with a filter each. Since a look-up
+//! asks every filter, runs of a size are merged when there are [`MERGED`] of them. It says what is to be written
+//! ([`Ids::spill`]) and takes what was ([`Ids::spilled`]); the writing itself is done by others, meanwhile or later.
 //!
 //! Invariants:
 //! - it holds the accepted ids of the source at offsets below the next one, appended within the window, and nothing else.
@@ -21,6 +21,10 @@ use domain::source::EventId;
 use hashbrown::HashMap;
 
 pub use run::{Folder, Run};
+
+/// So many runs of a size become one. A window at the rate that the bound is meant for has half as many: only after a
+/// time of much more are there any to merge.
+const MERGED: usize = 16;
 
 /// An accepted event as the memory keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,11 +63,13 @@ pub struct Ids {
     recent: Map,
     /// On their way into a run.
     leaving: Option<Arc<Map>>,
-    is_writing: bool,
-    runs: Vec<Run>,
+    runs: Vec<Arc<Run>>,
+    writing: Option<Spill>,
     /// Half of the bound: so many leave at once, while others come.
     half: usize,
     purged_at_ms: i64,
+    /// No window reaches what is older.
+    oldest_ms: i64,
 }
 
 /// Without a bound.
@@ -73,17 +79,29 @@ impl Default for Ids {
     }
 }
 
-/// Ids that are to leave memory.
-#[derive(Debug)]
-pub struct Spill(Arc<Map>);
+/// A run that is to be written. Cloning gives another handle.
+#[derive(Debug, Clone)]
+pub struct Spill(Of);
+
+#[derive(Debug, Clone)]
+enum Of {
+    /// Ids that are to leave memory.
+    Leaving(Arc<Map>),
+    /// Runs that are to be one, without what is older than this.
+    Merged(Arc<[Arc<Run>]>, i64),
+}
 
 impl Spill {
-    /// Writes them into a run: sorts them first, which takes a moment and 32 bytes each.
+    /// Writes the run. Ids that leave memory are sorted first, which takes a moment and 32 bytes each.
     ///
     /// # Errors
-    /// What the file system says.
+    /// What the file system says. [`io::ErrorKind::InvalidData`] and [`io::ErrorKind::UnexpectedEof`] if a run that is to
+    /// be merged is not what was written.
     pub fn write(&self, folder: &Folder) -> io::Result<Run> {
-        Run::write(&self.0, folder)
+        match &self.0 {
+            Of::Leaving(ids) => Run::write(ids, folder),
+            Of::Merged(runs, oldest_ms) => Run::merge(runs, *oldest_ms, folder),
+        }
     }
 }
 
@@ -95,7 +113,15 @@ impl Ids {
     #[must_use]
     pub fn bounded(in_memory_max: usize) -> Self {
         let half = (in_memory_max / 2).max(1);
-        Self { recent: Map::default(), leaving: None, is_writing: false, runs: Vec::new(), half, purged_at_ms: 0 }
+        Self {
+            recent: Map::default(),
+            leaving: None,
+            runs: Vec::new(),
+            writing: None,
+            half,
+            purged_at_ms: 0,
+            oldest_ms: i64::MIN,
+        }
     }
 
     /// What is known of an id within `window_ms` before `appended_at_ms`.
@@ -134,26 +160,38 @@ impl Ids {
 
     /// What is to be written now, if there is anything. The outcome goes to [`Ids::spilled`].
     pub fn spill(&mut self) -> Option<Spill> {
-        if self.is_writing {
+        if self.writing.is_some() {
             return None;
         }
         if self.leaving.is_none() && self.recent.len() >= self.half {
             let empty = Map::with_capacity_and_hasher(self.half, BuildHasherDefault::default());
             self.leaving = Some(Arc::new(std::mem::replace(&mut self.recent, empty)));
         }
-        let leaving = self.leaving.as_ref()?;
-        self.is_writing = true;
-        Some(Spill(Arc::clone(leaving)))
+        let leaving = self.leaving.as_ref().map(|ids| Of::Leaving(Arc::clone(ids)));
+        self.writing = leaving.or_else(|| self.merged()).map(Spill);
+        self.writing.clone()
     }
 
-    /// Takes the run that was written of the last spill. Without one the ids stay in memory, and the next spill is the
-    /// same again.
+    /// Runs of a size, if there are enough of them.
+    fn merged(&self) -> Option<Of> {
+        let of = |merges| self.runs.iter().filter(move |run| run.merges() == merges);
+        let sizes = self.runs.iter().map(|run| run.merges()).max()?;
+        let merges = (0..=sizes).find(|merges| of(*merges).count() >= MERGED)?;
+        Some(Of::Merged(of(merges).map(Arc::clone).collect(), self.oldest_ms))
+    }
+
+    /// Takes the run that was written of the last spill. Without one everything stays where it is, and is to be written
+    /// again.
     pub fn spilled(&mut self, written: Option<Run>) {
-        self.is_writing = false;
-        if let Some(run) = written {
-            self.leaving = None;
-            self.runs.push(run);
+        let spill = self.writing.take();
+        let Some(run) = written else { return };
+        match spill {
+            Some(Spill(Of::Merged(merged, _))) => {
+                self.runs.retain(|run| !merged.iter().any(|other| Arc::ptr_eq(run, other)));
+            }
+            _ => self.leaving = None,
         }
+        self.runs.push(Arc::new(run));
     }
 
     /// Whether as many ids are in memory as may be.
@@ -173,11 +211,11 @@ impl Ids {
     /// # Errors
     /// What the file system says.
     pub fn make_room(&mut self, folder: &Folder) -> io::Result<()> {
-        if let Some(spill) = self.spill() {
+        while let Some(spill) = self.spill() {
             let written = spill.write(folder);
             let failed = written.as_ref().err().map(|error| io::Error::new(error.kind(), error.to_string()));
             self.spilled(written.ok());
-            return failed.map_or(Ok(()), Err);
+            failed.map_or(Ok(()), Err)?;
         }
         Ok(())
     }
@@ -189,15 +227,16 @@ impl Ids {
             return;
         }
         self.purged_at_ms = now_ms;
-        let oldest = now_ms - window_ms - Self::PURGE_EVERY_MS;
-        self.recent.retain(|_, seen| seen.appended_at_ms >= oldest);
-        self.runs.retain(|run| run.newest_ms() >= oldest);
+        let oldest_ms = now_ms - window_ms - Self::PURGE_EVERY_MS;
+        self.recent.retain(|_, seen| seen.appended_at_ms >= oldest_ms);
+        self.runs.retain(|run| run.newest_ms() >= oldest_ms);
+        self.oldest_ms = oldest_ms;
     }
 
     /// How many ids are in memory, and how many in runs.
     #[must_use]
     pub fn sizes(&self) -> (usize, usize) {
-        (self.in_memory(), self.runs.iter().map(Run::len).sum())
+        (self.in_memory(), self.runs.iter().map(|run| run.len()).sum())
     }
 
     fn in_memory(&self) -> usize {

@@ -255,7 +255,9 @@ impl Loop {
                     self.install(source, assignment, cells, &asked)?;
                 }
                 Answer::Checked(facts) => self.judge(&facts),
-                Answer::Spilled { source, assignment, written } => self.take_spilled(source, assignment, written),
+                Answer::Spilled { source, assignment, written } => {
+                    self.take_spilled(source, assignment, written)?;
+                }
                 Answer::Recounted { source, assignment, cells, stored } => {
                     self.take_recounted((source, assignment), cells, stored);
                 }

@@ -127,13 +127,13 @@ pub fn count(n: u64, word: &str) -> String {
     format!("{} {word}{plural}", exact(n))
 }
 
-/// A rate in words: `315 a second`, `one in 4 seconds`; empty for none.
+/// A rate in words: `315 a second`, `one in 4 seconds`; empty for none. From 41 a minute on the nearer is `1 a second`.
 #[must_use]
 pub fn per_second(per_minute: Option<u64>) -> String {
     match per_minute {
         None | Some(0) => String::new(),
-        Some(n) if n >= 60 => format!("{} a second", exact((n + 30) / 60)),
-        Some(n) => format!("one in {}", count((60 + n / 2) / n, "second")),
+        Some(n) if n > 40 => format!("{} a second", exact((n + 30) / 60)),
+        Some(n) => format!("one in {} seconds", exact((60 + n / 2) / n)),
     }
 }
 

@@ -60,14 +60,14 @@ export function satisfaction(rated, ratingSum) {
 }
 
 /**
- * `315 a second`, `one in 4 seconds`; empty for none.
+ * `315 a second`, `one in 4 seconds`; empty for none. From 41 a minute on the nearer is `1 a second`.
  * @param {Count | null} perMinute
  */
 export function perSecond(perMinute) {
   const n = Number(perMinute ?? 0);
   if (n === 0) return "";
-  if (n >= 60) return `${exact(Math.floor((n + 30) / 60))} a second`;
-  return `one in ${count(Math.floor((60 + Math.floor(n / 2)) / n), "second")}`;
+  if (n > 40) return `${exact(Math.floor((n + 30) / 60))} a second`;
+  return `one in ${exact(Math.floor((60 + Math.floor(n / 2)) / n))} seconds`;
 }
 
 /**

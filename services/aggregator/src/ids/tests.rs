@@ -68,11 +68,55 @@ fn what_left_memory_is_known_like_what_did_not() {
 
 #[test]
 fn a_run_goes_when_the_window_leaves_its_newest_id_and_not_before() {
-    let mut ids = filled(100, 7_200);
+    let mut ids = filled(1_200, 7_200);
     // Half an hour later the ids of the first half an hour are over, but for the hour of grace.
     ids.purge(9_000_000, HOUR);
     assert_eq!(ids.sizes().1, 7_200 - 1_800);
     assert!((5_400..7_200).all(|n| found(&ids, n, 9_000_000) == Some(seen(n))));
+}
+
+#[test]
+fn runs_of_a_size_become_one() {
+    let events = 50 * (256 + 5 * 16 + 3);
+    let ids = filled(100, events);
+    let with = |merges| ids.runs.iter().filter(|run| run.merges() == merges).count();
+    assert_eq!((with(2), with(1), with(0), ids.runs.len()), (1, 5, 3, 9));
+    assert_eq!(ids.sizes(), (0, events as usize));
+    for n in 0..events {
+        assert_eq!(ids.find(id(n), 0, HOUR).expect("runs can be read"), Some(seen(n)));
+    }
+    assert!((events..events * 2).all(|n| ids.find(id(n), 0, HOUR).expect("runs can be read").is_none()));
+}
+
+#[test]
+fn a_merge_that_fails_changes_nothing_and_memory_goes_first() {
+    let mut ids = filled(100, 750);
+    let insert = |ids: &mut Ids, numbers: std::ops::Range<u64>| numbers.for_each(|n| ids.insert(id(n), seen(n)));
+    let is_whole = |ids: &Ids| (0..850).all(|n| found(ids, n, HOUR) == Some(seen(n)));
+    insert(&mut ids, 750..800);
+    let spill = ids.spill().expect("half of the bound is reached");
+    ids.spilled(Some(spill.write(&folder()).expect("there is room on the disk")));
+    let merge = ids.spill().expect("there are sixteen of a size");
+    insert(&mut ids, 800..850);
+    assert!(ids.spill().is_none(), "one at a time");
+    ids.spilled(merge.write(&Folder::new("/nowhere/at/all".into())).ok());
+    assert!(is_whole(&ids) && ids.runs.len() == 16 && ids.sizes() == (50, 800));
+    ids.make_room(&folder()).expect("there is room on the disk");
+    assert!(is_whole(&ids) && ids.runs.len() == 1 && ids.sizes() == (0, 850));
+}
+
+#[test]
+fn what_is_purged_during_a_merge_does_not_come_back() {
+    let mut ids = filled(100, 750);
+    (750..800).for_each(|n| ids.insert(id(n), seen(n)));
+    let spill = ids.spill().expect("half of the bound is reached");
+    ids.spilled(Some(spill.write(&folder()).expect("there is room on the disk")));
+    let merged = ids.spill().expect("there are sixteen of a size").write(&folder()).expect("there is room on the disk");
+    ids.purge(2 * HOUR + 400_000, HOUR);
+    ids.spilled(Some(merged));
+    assert!((0..800).all(|n| found(&ids, n, HOUR + 400_000) == Some(seen(n)).filter(|_| n >= 400)));
+    ids.purge(3 * HOUR + 800_000, HOUR);
+    assert_eq!(ids.sizes(), (0, 0));
 }
 
 #[test]

@@ -1,7 +1,7 @@
-//! Ids from memory into files.
+//! Ids from memory into files, and many files into one.
 //!
-//! Invariant: one file is written at a time, beside the counting; what cannot be written stays in memory and is tried
-//! again, and a partition whose share is used up waits.
+//! Invariant: one file is written at a time, beside the counting; what cannot be written stays where it is and is tried
+//! again, and a partition whose share of memory is used up waits.
 
 use std::io;
 use std::sync::Arc;
@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use domain::source::Source;
 
-use super::{Loop, Slot};
+use super::{Loop, Slot, Stopped};
 use crate::ids::Run;
+use crate::owned::Next;
 use crate::reader::Answer;
 
 /// After a failure so long passes before the next try.
@@ -24,7 +25,7 @@ pub(super) struct Spilling {
 }
 
 impl Loop {
-    /// Begins to write the ids of a source that has too many in memory, if there is one.
+    /// Begins to write the ids of a source that has too many in memory or in too many files, if there is one.
     pub(super) fn spill(&mut self) {
         if self.spilling.is_writing || self.spilling.not_before.is_some_and(|instant| Instant::now() < instant) {
             return;
@@ -45,11 +46,16 @@ impl Loop {
         }
     }
 
-    pub(super) fn take_spilled(&mut self, source: Source, assignment: u64, written: io::Result<Run>) {
-        self.spilling.is_writing = false;
-        self.spilling.not_before = None;
+    pub(super) fn take_spilled(
+        &mut self,
+        source: Source,
+        assignment: u64,
+        written: io::Result<Run>,
+    ) -> Result<(), Stopped> {
+        self.spilling = Spilling::default();
         match &written {
             Ok(_) => self.wiring.tell.alerts.resolve("ids_not_written", "counting.ids_dir"),
+            Err(error) if is_spoilt(error) => {}
             Err(error) => {
                 self.spilling.not_before = Some(Instant::now() + RETRY);
                 self.wiring.metrics.spill_errors.inc();
@@ -60,10 +66,21 @@ impl Loop {
                 self.wiring.tell.alerts.raise("ids_not_written", "counting.ids_dir", &words);
             }
         }
-        if let Some(Slot::Counting(n, owned)) = self.slots.get_mut(&source.partition)
-            && *n == assignment
-        {
-            owned.counter.ids_mut().spilled(written.ok());
+        let Some(Slot::Counting(n, owned)) = self.slots.get_mut(&source.partition) else { return Ok(()) };
+        if *n != assignment {
+            return Ok(());
+        }
+        match written {
+            Err(error) if is_spoilt(&error) => self.follow(source.partition, Next::Anew(error.to_string())),
+            written => {
+                owned.counter.ids_mut().spilled(written.ok());
+                Ok(())
+            }
         }
     }
+}
+
+/// Whether a file that was to be merged is not what was written: as when a look-up finds that.
+fn is_spoilt(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
 }
