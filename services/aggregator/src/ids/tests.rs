@@ -148,5 +148,5 @@ fn what_is_being_written_is_known_and_stays_when_that_fails() {
     assert!(ids.is_full() && is_whole(&ids) && ids.sizes() == (20, 0));
     assert!(ids.make_room(&nowhere).is_err());
     ids.make_room(&folder()).expect("there is room on the disk");
-    assert!(!ids.is_full() && is_whole(&ids) && ids.sizes() == (10, 10));
+    assert!(!ids.is_full() && is_whole(&ids) && ids.sizes() == (0, 20));
 }
