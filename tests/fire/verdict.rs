@@ -19,6 +19,9 @@ use crate::rig::Rig;
 use crate::screens::TOPICS;
 use crate::traffic::{Key, Oracle, key};
 
+/// A look takes work from those who are to converge.
+const LOOK_EVERY: Duration = Duration::from_millis(150);
+
 /// Figures of a schedule that ended well.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Counts {
@@ -85,7 +88,7 @@ impl<'a> Judge<'a> {
                 Err(found) if began > limit => return Err(found),
                 Err(found) => {
                     self.note(began, found.into_iter().next().unwrap_or_default());
-                    std::thread::sleep(Duration::from_millis(40));
+                    std::thread::sleep(LOOK_EVERY);
                 }
             }
         }

@@ -85,7 +85,7 @@ impl Shared {
     /// When they cannot be started.
     #[must_use]
     pub fn cluster(&self, test: &str) -> Servers {
-        let started = Servers::start(&self.dir.join(format!("servers-{test}")), &Options::cluster());
+        let started = Servers::start(&self.dir.join(format!("servers-{test}")), &Options::cluster().brief());
         started.unwrap_or_else(|error| panic!("a real cluster: {error}"))
     }
 
@@ -106,5 +106,5 @@ impl Shared {
 }
 
 fn start(dir: &Path) -> Servers {
-    Servers::start(dir, &Options::default()).unwrap_or_else(|error| panic!("real servers: {error}"))
+    Servers::start(dir, &Options::default().brief()).unwrap_or_else(|error| panic!("real servers: {error}"))
 }

@@ -15,7 +15,7 @@ use crate::{
     child::{Child, Spec},
     error::{Doing as _, Error, Result},
     kafka_config::{LOGGING, meta_properties, server_properties},
-    kafka_install::Installation,
+    kafka_install::{BRIEF, Installation},
     ports,
 };
 
@@ -145,6 +145,7 @@ impl Own {
         let name = self.options.place.map_or_else(|| "Kafka".to_owned(), |place| format!("Kafka {}", place.number));
         let mut spec = Spec::new(&name, self.installation.java(), &self.dir.join("kafka.log"));
         spec.arguments = self.installation.arguments(&self.dir, self.options.heap_mb);
+        spec.arguments.extend(self.options.is_brief.then(|| BRIEF.to_owned()));
         spec.arguments.push("kafka.Kafka".into());
         spec.arguments.push(self.dir.join("server.properties").display().to_string());
         spec.grace = Duration::from_secs(20);

@@ -13,6 +13,8 @@ pub struct Options {
     pub controller_port: u16,
     /// The largest heap, in megabytes.
     pub heap_mb: u32,
+    /// It lives for minutes: Java compiles its code quickly, and not once more well, which would take a third of its work.
+    pub is_brief: bool,
     /// Its place in a cluster; `None` when it is alone.
     pub place: Option<Place>,
 }

@@ -21,6 +21,9 @@ use crate::{
 /// The broker's version.
 pub const VERSION: &str = "4.4.0";
 
+/// Compiles quickly, and nothing a second time.
+pub(crate) const BRIEF: &str = "-XX:TieredStopAtLevel=1";
+
 const METADATA: &str = "__cluster_metadata-0";
 
 /// The broker, ready to be started any number of times.
@@ -94,10 +97,12 @@ impl Installation {
     }
 
     fn make_template(&self, into: &Path) -> Result<()> {
-        let work =
-            Workshop::new(&self.entry, Options { port: 9092, controller_port: 9093, heap_mb: 320, place: None })?;
+        let work = Workshop::new(
+            &self.entry,
+            Options { port: 9092, controller_port: 9093, heap_mb: 320, is_brief: true, place: None },
+        )?;
         let mut command = Command::new(&self.java);
-        command.args(self.arguments(&work.dir, 320)).arg("-XX:TieredStopAtLevel=1");
+        command.args(self.arguments(&work.dir, 320)).arg(BRIEF);
         command.args(["kafka.tools.StorageTool", "format", "-t", &id(), "-c"]).arg(work.properties());
         tools::run(&mut command)?;
         let metadata = work.dir.join("data").join(METADATA);
@@ -110,7 +115,7 @@ impl Installation {
     fn record_archive(&self, into: &Path) -> Result<()> {
         let started = begin("Kafka: recording a class archive for faster starts");
         let ports = ports::free(2)?;
-        let options = Options { port: ports[0], controller_port: ports[1], heap_mb: 320, place: None };
+        let options = Options { port: ports[0], controller_port: ports[1], heap_mb: 320, is_brief: false, place: None };
         let work = Workshop::new(&self.entry, options)?;
         self.format(&work.dir.join("data"), &meta_properties(options))?;
         let archive = into.join("classes.jsa");

@@ -36,6 +36,8 @@ pub struct Options {
     pub clickhouse_tcp: bool,
     /// The largest heap of each broker, in megabytes.
     pub kafka_heap_mb: u32,
+    /// Brokers live for minutes, as those of tests: less work at first, slower later.
+    pub kafka_is_brief: bool,
     /// Further lines for the settings of each broker in turn, of which the last of a name counts; `{port}` and
     /// `{controller_port}` stand for its own.
     pub kafka_settings: Vec<String>,
@@ -67,6 +69,7 @@ impl Default for Options {
             clickhouse_port: None,
             clickhouse_tcp: false,
             kafka_heap_mb: 320,
+            kafka_is_brief: false,
             kafka_settings: Vec::new(),
             clickhouse_memory_mb: 1024,
         }
@@ -90,6 +93,12 @@ impl Options {
     #[must_use]
     pub fn cluster() -> Self {
         Self { cluster: true, kafka_heap_mb: 256, clickhouse_memory_mb: 768, ..Self::default() }
+    }
+
+    /// The same for tests.
+    #[must_use]
+    pub fn brief(self) -> Self {
+        Self { kafka_is_brief: true, ..self }
     }
 
     /// The default, but with the external servers that `KAFKA_BROKERS`, `CLICKHOUSE_URL`,
@@ -208,7 +217,8 @@ fn start_kafka(cache: &Cache, dir: &Path, options: &Options) -> Result<Vec<Kafka
                     .map(|n| {
                         let place = all.map(|controllers| Place { number: n + 1, controllers });
                         let (port, controller_port) = (client[n], controller[n]);
-                        let own = kafka::Options { port, controller_port, heap_mb: options.kafka_heap_mb, place };
+                        let (heap_mb, is_brief) = (options.kafka_heap_mb, options.kafka_is_brief);
+                        let own = kafka::Options { port, controller_port, heap_mb, is_brief, place };
                         let (installation, dir) = (installation.clone(), folder(dir, "kafka", n, count));
                         let further = options.kafka_settings.get(n).map_or("", String::as_str);
                         scope.spawn(move || Kafka::start_with(installation, &dir, own, further))
