@@ -22,8 +22,8 @@ use hashbrown::HashMap;
 
 pub use run::{Folder, Run};
 
-/// So many runs of a size become one. A window at the rate that the bound is meant for has half as many: only after a
-/// time of much more are there any to merge.
+/// So many runs of a size become one. A window has fewer when the bound is a sixth of its ids, as `config/aggregator.toml`
+/// advises: only a time of a much higher rate leaves some to merge.
 const MERGED: usize = 16;
 
 /// An accepted event as the memory keeps it.
