@@ -15,7 +15,7 @@ use domain::time::{DAY_MS, Period};
 use runtime::clickhouse::{Error as StoreError, Query, Store};
 use serde::{Deserialize, Serialize};
 
-use super::{Facts, Kind, Place, Sums, without};
+use super::{Facts, Kind, Place, Sums, judge, without};
 use crate::store;
 
 /// What a round compares: of a part in so many parts of raw, and the days of a range.
@@ -92,7 +92,8 @@ pub(crate) const TABLES: [(Kind, Period, &str, &str); 10] = {
 /// The number of the table with the books by hour.
 const LEDGER: u8 = 9;
 
-/// Reads the facts of these sources of one log and epoch, of which so many records were flushed.
+/// Reads the facts of these sources of one log and epoch, of which so many records were flushed; the sums only of those
+/// that lack nothing else.
 ///
 /// # Errors
 /// ClickHouse.
@@ -117,6 +118,13 @@ pub async fn read(
         one.range = scope.offsets(one.ledger.applied_end);
         one.missing_raw = missing.remove(&source.partition).unwrap_or(0);
     }
+    // What is found wanting already is put right first: of that the sums say nothing yet.
+    let whole = facts.iter().zip(sources).filter(|((_, one), (_, end))| judge(one, *end).is_none());
+    let ends: Vec<_> = whole.map(|((source, one), _)| (source.partition, one.ledger.applied_end)).collect();
+    if ends.is_empty() {
+        return Ok(facts);
+    }
+    let asked = Asked { ends, ..asked };
     let today = Period::Day.index_at(now_ms);
     let sums = asked.sums(&scope.days, today, rules).await?;
     for ((partition, place), sum) in sums {
@@ -187,7 +195,7 @@ impl Asked<'_> {
     }
 
     async fn missing_raw(&self, scope: &Scope) -> Result<BTreeMap<u16, u64>, StoreError> {
-        let (present, known) = (self.raw_rows(scope).await?, self.lost().await?);
+        let (present, known) = tokio::try_join!(self.raw_rows(scope), self.lost())?;
         let missing = |(partition, end): &(u16, u64)| {
             let known = known.get(partition).map_or(&[][..], Vec::as_slice);
             let expected: u64 = without(scope.offsets(*end), known).iter().map(|r| r.end - r.start).sum();
