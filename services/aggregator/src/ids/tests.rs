@@ -106,7 +106,7 @@ fn a_merge_that_fails_changes_nothing_and_memory_goes_first() {
 }
 
 #[test]
-fn what_is_purged_during_a_merge_does_not_come_back() {
+fn a_purge_during_a_merge_loses_nothing_that_a_window_reaches() {
     let mut ids = filled(100, 750);
     (750..800).for_each(|n| ids.insert(id(n), seen(n)));
     let spill = ids.spill().expect("half of the bound is reached");
