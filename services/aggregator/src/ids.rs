@@ -1,7 +1,7 @@
 //! Which events a source has accepted lately: the memory that finds duplicates.
 //!
 //! The newest ids are in memory, up to a bound; older ones are in runs, sorted files with a filter each. Since a look-up
-//! asks every filter, runs of a size are merged when there are [`MERGED`] of them. It says what is to be written
+//! asks every filter, runs of a size are merged when there are sixteen of them. It says what is to be written
 //! ([`Ids::spill`]) and takes what was ([`Ids::spilled`]); the writing itself is done by others, meanwhile or later.
 //!
 //! Invariants:
