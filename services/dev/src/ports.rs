@@ -54,13 +54,17 @@ fn new() -> Result<u16> {
     let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
     for _ in 0..200 {
         let port = random.random_range(FROM..TO);
-        if !given.contains(&port) && bind(port).is_ok() {
-            given.insert(port);
+        if bind(port).is_ok() && given.insert(port) {
             return Ok(port);
         }
     }
-    let any = bind(0).and_then(|listener| listener.local_addr());
-    any.map(|address| address.port()).doing(|| "finding a free port".into())
+    loop {
+        let any = bind(0).and_then(|listener| listener.local_addr());
+        let port = any.doing(|| "finding a free port".into())?.port();
+        if given.insert(port) {
+            return Ok(port);
+        }
+    }
 }
 
 fn bind(port: u16) -> io::Result<TcpListener> {
