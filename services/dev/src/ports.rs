@@ -5,10 +5,8 @@
 //! a client that keeps trying such a port can even connect to itself.
 
 use std::{
-    collections::BTreeSet,
     io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
-    sync::{Mutex, PoisonError},
 };
 
 use rand::Rng as _;
@@ -17,15 +15,16 @@ use crate::error::{Doing as _, Error, Result};
 
 const FROM: u16 = 20_000;
 const TO: u16 = 30_000;
-/// What this process was given: whoever has a port may not listen on it yet, or not at the moment.
-static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
 
-/// That many ports, each free a moment ago and never given to this process before.
+/// That many different ports, each free a moment ago.
 ///
 /// # Errors
 /// When none can be bound.
 pub fn free(count: usize) -> Result<Vec<u16>> {
-    (0..count).map(|_| new()).collect()
+    // All are held until the last is found, so that they differ.
+    let listeners: Vec<TcpListener> = (0..count).map(|_| any()).collect::<Result<_>>()?;
+    let port = |listener: &TcpListener| listener.local_addr().map(|address| address.port());
+    listeners.iter().map(|listener| port(listener).doing(|| "reading a port".into())).collect()
 }
 
 /// Checks that a port can be bound.
@@ -49,22 +48,10 @@ pub fn answers(port: u16) -> bool {
     std::net::TcpStream::connect_timeout(&address, std::time::Duration::from_millis(200)).is_ok()
 }
 
-fn new() -> Result<u16> {
+fn any() -> Result<TcpListener> {
     let mut random = rand::rng();
-    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
-    for _ in 0..200 {
-        let port = random.random_range(FROM..TO);
-        if bind(port).is_ok() && given.insert(port) {
-            return Ok(port);
-        }
-    }
-    loop {
-        let any = bind(0).and_then(|listener| listener.local_addr());
-        let port = any.doing(|| "finding a free port".into())?.port();
-        if given.insert(port) {
-            return Ok(port);
-        }
-    }
+    let below = (0..200).find_map(|_| bind(random.random_range(FROM..TO)).ok());
+    below.map_or_else(|| bind(0).doing(|| "finding a free port".into()), Ok)
 }
 
 fn bind(port: u16) -> io::Result<TcpListener> {
@@ -73,12 +60,14 @@ fn bind(port: u16) -> io::Result<TcpListener> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
-    fn free_ports_are_given_once_and_can_be_bound() {
-        let ports: Vec<u16> = (0..500).flat_map(|_| free(4).unwrap()).collect();
-        assert_eq!(ports.iter().collect::<BTreeSet<_>>().len(), 2_000);
+    fn free_ports_differ_and_can_be_bound() {
+        let ports = free(20).unwrap();
+        assert_eq!(ports.iter().collect::<BTreeSet<_>>().len(), 20);
         for port in ports {
             check(port, "a test", "NOTHING").unwrap();
         }
@@ -86,8 +75,8 @@ mod tests {
 
     #[test]
     fn a_taken_port_is_named_with_its_setting() {
-        let port = new().unwrap();
-        let _held = bind(port).unwrap();
+        let held = any().unwrap();
+        let port = held.local_addr().unwrap().port();
         let message = check(port, "the gateway", "GATEWAY_HTTP__LISTEN").unwrap_err().to_string();
         assert!(message.contains(&port.to_string()) && message.contains("GATEWAY_HTTP__LISTEN"), "{message}");
     }
