@@ -109,7 +109,7 @@ impl Rig {
         let ports: Vec<_> = free.chunks(each).map(|free| own_ports(free, brokers)).collect();
         // A client is told addresses by the broker: so each link needs a listener that names it.
         let kafka_settings = (0..brokers).map(|broker| listeners(&ports, broker)).collect();
-        let options = Options { kafka_settings, ..options.brief() };
+        let options = Options { kafka_settings, taken_ports: free, ..options.brief() };
         let mut servers = Servers::start(&dir, &options).unwrap_or_else(|error| panic!("real servers: {error}"));
         let direct = Address::of(&mut servers);
         let tasks = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();

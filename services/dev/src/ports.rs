@@ -21,8 +21,16 @@ const TO: u16 = 30_000;
 /// # Errors
 /// When none can be bound.
 pub fn free(count: usize) -> Result<Vec<u16>> {
+    free_but(count, &[])
+}
+
+/// The same without those that others are to have, who do not listen yet.
+///
+/// # Errors
+/// When none can be bound.
+pub fn free_but(count: usize, taken: &[u16]) -> Result<Vec<u16>> {
     // All are held until the last is found, so that they differ.
-    let listeners: Vec<TcpListener> = (0..count).map(|_| any()).collect::<Result<_>>()?;
+    let listeners: Vec<TcpListener> = (0..count).map(|_| any(taken)).collect::<Result<_>>()?;
     let port = |listener: &TcpListener| listener.local_addr().map(|address| address.port());
     listeners.iter().map(|listener| port(listener).doing(|| "reading a port".into())).collect()
 }
@@ -48,9 +56,10 @@ pub fn answers(port: u16) -> bool {
     std::net::TcpStream::connect_timeout(&address, std::time::Duration::from_millis(200)).is_ok()
 }
 
-fn any() -> Result<TcpListener> {
+fn any(taken: &[u16]) -> Result<TcpListener> {
     let mut random = rand::rng();
-    let below = (0..200).find_map(|_| bind(random.random_range(FROM..TO)).ok());
+    let free = |port: u16| if taken.contains(&port) { None } else { bind(port).ok() };
+    let below = (0..200).find_map(|_| free(random.random_range(FROM..TO)));
     below.map_or_else(|| bind(0).doing(|| "finding a free port".into()), Ok)
 }
 
@@ -74,8 +83,14 @@ mod tests {
     }
 
     #[test]
+    fn a_port_that_another_is_to_have_is_not_given() {
+        let taken: Vec<u16> = (FROM..TO).filter(|port| port % 10 != 0).collect();
+        assert!(free_but(50, &taken).unwrap().iter().all(|port| port % 10 == 0));
+    }
+
+    #[test]
     fn a_taken_port_is_named_with_its_setting() {
-        let held = any().unwrap();
+        let held = any(&[]).unwrap();
         let port = held.local_addr().unwrap().port();
         let message = check(port, "the gateway", "GATEWAY_HTTP__LISTEN").unwrap_err().to_string();
         assert!(message.contains(&port.to_string()) && message.contains("GATEWAY_HTTP__LISTEN"), "{message}");

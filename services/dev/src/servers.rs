@@ -32,6 +32,8 @@ pub struct Options {
     pub kafka_port: Option<u16>,
     /// ClickHouse's port for HTTP, the next one being that of the second shard; free ones otherwise.
     pub clickhouse_port: Option<u16>,
+    /// Ports that others are to have, who do not listen yet: of the free ones none of these is chosen.
+    pub taken_ports: Vec<u16>,
     /// Also open ClickHouse's native protocol, on a free port.
     pub clickhouse_tcp: bool,
     /// The largest heap of each broker, in megabytes.
@@ -67,6 +69,7 @@ impl Default for Options {
             cluster: false,
             kafka_port: None,
             clickhouse_port: None,
+            taken_ports: Vec::new(),
             clickhouse_tcp: false,
             kafka_heap_mb: 320,
             kafka_is_brief: false,
@@ -198,8 +201,8 @@ impl Servers {
 }
 
 /// `first`, `first + 1`, …, or free ones.
-fn row(first: Option<u16>, count: usize) -> Result<Vec<u16>> {
-    first.map_or_else(|| ports::free(count), |first| Ok((first..).take(count).collect()))
+fn row(first: Option<u16>, count: usize, taken: &[u16]) -> Result<Vec<u16>> {
+    first.map_or_else(|| ports::free_but(count, taken), |first| Ok((first..).take(count).collect()))
 }
 
 fn start_kafka(cache: &Cache, dir: &Path, options: &Options) -> Result<Vec<Kafka>> {
@@ -209,7 +212,8 @@ fn start_kafka(cache: &Cache, dir: &Path, options: &Options) -> Result<Vec<Kafka
         Some(Server::Own) => {
             let installation = fetch::kafka(cache)?;
             let count = if options.cluster { BROKERS } else { 1 };
-            let (client, controller) = (row(options.kafka_port, count)?, ports::free(count)?);
+            let client = row(options.kafka_port, count, &options.taken_ports)?;
+            let controller = ports::free_but(count, &[&client[..], &options.taken_ports].concat())?;
             let all = <[u16; BROKERS]>::try_from(controller.as_slice()).ok();
             // None is let in before most of them are there.
             thread::scope(|scope| {
@@ -243,7 +247,8 @@ fn start_clickhouse(cache: &Cache, dir: &Path, options: &Options) -> Result<Vec<
                 None => Program::Library(fetch::clickhouse(cache)?),
             };
             let count = if options.cluster { SHARDS } else { 1 };
-            let (http, tcp) = (row(options.clickhouse_port, count)?, ports::free(count)?);
+            let http = row(options.clickhouse_port, count, &options.taken_ports)?;
+            let tcp = ports::free_but(count, &[&http[..], &options.taken_ports].concat())?;
             let folders: Vec<PathBuf> = (0..count).map(|n| folder(dir, "clickhouse", n, count)).collect();
             if options.cluster {
                 join(&folders.iter().cloned().zip(tcp.iter().copied()).collect::<Vec<_>>())?;
