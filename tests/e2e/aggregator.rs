@@ -1,5 +1,8 @@
 //! The aggregator alone against the real servers: records are written to the log as a collector would.
 
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use domain::source::ServiceNumber;
@@ -25,6 +28,7 @@ pub(crate) fn tests() -> Vec<Test> {
         Test::new("aggregator::whose_place_was_taken_goes_on_by_itself", whose_place_was_taken),
         Test::new("aggregator::records_that_the_log_has_lost_are_expired", lost_records_are_expired),
         Test::new("aggregator::ids_that_cannot_be_written_hold_it_back_and_are_not_lost", unwritten_ids_are_not_lost),
+        Test::new("aggregator::spoilt_files_of_ids_are_read_anew", spoilt_files_of_ids_are_read_anew),
         Test::new("aggregator::the_check_itself_sees_a_wrong_cell", the_check_itself_sees_a_wrong_cell),
     ]
 }
@@ -294,13 +298,13 @@ fn owned(aggregator: &dev::Service) -> i64 {
 fn unwritten_ids_are_not_lost(shared: &Shared) {
     let mut stack = Stack::new(shared, "unwritten");
     let folder = stack.dir().join("ids");
-    let set_up = || std::fs::create_dir(&folder).expect("a folder for ids");
+    let set_up = || fs::create_dir(&folder).expect("a folder for ids");
     stack.set("AGGREGATOR_COUNTING__IDS_IN_MEMORY_MAX", &6_000);
     stack.set("AGGREGATOR_COUNTING__IDS_DIR", &folder.display());
     stack.provision();
     set_up();
     let mut aggregator = stack.aggregator(1);
-    std::fs::remove_dir(&folder).expect("the disk is gone");
+    fs::remove_dir(&folder).expect("the disk is gone");
     let (log, mut truth) = (stack.log(), Truth::default());
     let events = Mix::new(7, "unwritten").with_repeats(40_000, 8);
     log.write(&events);
@@ -317,6 +321,45 @@ fn unwritten_ids_are_not_lost(shared: &Shared) {
     set_up();
     check::exact(&truth, &stack.sql(), PATIENCE);
     assert_eq!(aggregator.stop(), "code 0");
+}
+
+fn spoilt_files_of_ids_are_read_anew(shared: &Shared) {
+    let mut stack = Stack::new(shared, "spoilt");
+    let folder = stack.dir().join("ids");
+    fs::create_dir(&folder).expect("a folder for ids");
+    stack.set("AGGREGATOR_COUNTING__IDS_IN_MEMORY_MAX", &6_000);
+    stack.set("AGGREGATOR_COUNTING__IDS_DIR", &folder.display());
+    stack.provision();
+    let mut aggregator = stack.aggregator(1);
+    let (log, mut truth) = (stack.log(), Truth::default());
+    let mut mix = Mix::new(8, "spoilt");
+    let mut write = |events: &[v1::Event]| {
+        log.write(events);
+        log.flush();
+        truth.take(events);
+        check::exact(&truth, &stack.sql(), PATIENCE);
+    };
+    let events = mix.with_repeats(20_000, 8);
+    write(&events);
+    let spoilt = spoil(aggregator.pid(), &folder);
+    assert!(spoilt >= 12, "{spoilt} files");
+    write(&[mix.some_of(&events, 500), mix.fresh(20_000)].concat());
+    let anew = tests::metrics::value(&aggregator, "aggregator_partitions_taken_up_anew_total");
+    assert!(anew.is_some_and(|times| times >= 1.0), "{anew:?}");
+    assert_eq!(aggregator.stop(), "code 0");
+}
+
+/// Overwrites the files of a folder that a process holds open, those without a name too; how many it were.
+fn spoil(pid: u32, folder: &Path) -> usize {
+    let open = fs::read_dir(format!("/proc/{pid}/fd")).expect("its open files").flatten().map(|file| file.path());
+    let files = open.filter(|file| fs::read_link(file).is_ok_and(|of| of.starts_with(folder)));
+    files
+        .map(|path| {
+            let mut file = OpenOptions::new().write(true).open(path).expect("it is open there");
+            let len = file.metadata().expect("its size").len();
+            file.write_all(&vec![0; len as usize]).expect("it is overwritten");
+        })
+        .count()
 }
 
 fn the_check_itself_sees_a_wrong_cell(shared: &Shared) {

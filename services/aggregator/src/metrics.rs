@@ -111,6 +111,8 @@ pub struct Metrics {
     pub seed_ids_read: Gauge,
     /// Times that ids could not be written.
     pub spill_errors: Counter,
+    /// Times that a partition was taken up anew: a record was missing, or a file of ids was not what was written.
+    pub anew: Counter,
     /// Partitions owned.
     pub partitions: Gauge,
     /// Times the store was found to differ from the books.
@@ -158,6 +160,7 @@ impl Metrics {
             seed_ids: Gauge::default(),
             seed_ids_read: Gauge::default(),
             spill_errors: Counter::default(),
+            anew: Counter::default(),
             partitions: Gauge::default(),
             imbalances: Counter::default(),
             repairs: Family::default(),
@@ -182,6 +185,7 @@ impl Metrics {
         registry.register("insert_errors", "Inserts sent again", metrics.insert_errors.clone());
         registry.register("resident_cells", "Cells in memory", metrics.cells.clone());
         registry.register("owned_partitions", "Partitions owned", metrics.partitions.clone());
+        registry.register("partitions_taken_up_anew", "Memory was read again", metrics.anew.clone());
         metrics.register_ids(registry);
         metrics.register_repair(registry);
         registry.register("unreadable_books", "Not a collector's book", metrics.unreadable_books.clone());

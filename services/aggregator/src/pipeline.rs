@@ -310,6 +310,7 @@ impl Loop {
             }
             Next::Anew(why) => {
                 tracing::warn!(%source, why, "the partition is taken up anew");
+                self.wiring.metrics.anew.inc();
                 self.take_up(partition);
             }
             Next::Stop(reason) => return Err(Stopped::Person(reason)),
