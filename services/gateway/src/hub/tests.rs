@@ -91,7 +91,7 @@ async fn frames(client: &mut TcpStream) -> Vec<String> {
     let mut frames = Vec::new();
     loop {
         let mut head = [0; 2];
-        let read = tokio::time::timeout(Duration::from_millis(300), client.read_exact(&mut head)).await;
+        let read = tokio::time::timeout(Duration::from_secs(1), client.read_exact(&mut head)).await;
         if read.is_err() {
             return frames;
         }
