@@ -107,7 +107,7 @@ impl Collector for Peer {
 /// Runs the simulator against a peer; `change` lays settings over those of the test.
 async fn run(script: Script, change: impl FnOnce(&mut Config, &Path)) -> (Report, Seen, Vec<Line>, Vec<Line>) {
     let (trigger, shutdown) = Shutdown::by_hand();
-    run_until(script, change, shutdown, async move { drop_late(trigger).await }).await
+    run_until(script, change, shutdown, |_| drop_late(trigger)).await
 }
 
 /// A trigger that is dropped counts as a stop; here it must live.
@@ -116,11 +116,11 @@ async fn drop_late(trigger: Trigger) {
     drop(trigger);
 }
 
-async fn run_until(
+async fn run_until<Meanwhile: Future<Output = ()> + Send + 'static>(
     script: Script,
     change: impl FnOnce(&mut Config, &Path),
     shutdown: Shutdown,
-    meanwhile: impl Future<Output = ()> + Send + 'static,
+    meanwhile: impl FnOnce(Arc<Mutex<Seen>>) -> Meanwhile,
 ) -> (Report, Seen, Vec<Line>, Vec<Line>) {
     let folder = tempfile::tempdir().unwrap();
     let tokens = folder.path().join("tokens.toml");
@@ -148,7 +148,7 @@ async fn run_until(
             .add_service(CollectorServer::new(peer))
             .serve_with_incoming(TcpListenerStream::new(listener).map(|stream| stream)),
     );
-    let meanwhile = tokio::spawn(meanwhile);
+    let meanwhile = tokio::spawn(meanwhile(Arc::clone(&seen)));
     let metrics = Metrics::new(&mut Registry::default());
     let report = simulator::drive(&config, metrics, Health::default(), shutdown).await.unwrap();
     serving.abort();
@@ -260,15 +260,18 @@ async fn a_stop_ends_in_time_and_names_what_has_no_answer() {
         config.retry.drain_ms = 300;
         config.rate.catch_up_ms = 100;
     };
-    let stop = async move {
+    let script: Script = |call| if call < 10 { Manner::Takes } else { Manner::Hangs };
+    let stop = |seen: Arc<Mutex<Seen>>| async move {
+        while seen.lock().unwrap().calls <= 10 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         tokio::time::sleep(Duration::from_millis(500)).await;
         trigger.stop();
         std::future::pending::<()>().await;
     };
-    let script: Script = |call| if call < 10 { Manner::Takes } else { Manner::Hangs };
     let began = std::time::Instant::now();
     let (report, _, lines, open) = run_until(script, change, shutdown, stop).await;
-    assert!(began.elapsed() < Duration::from_secs(5));
+    assert!(began.elapsed() < Duration::from_secs(20), "a call that hangs is not waited for");
     assert!(!lines.is_empty() && !open.is_empty(), "{report}");
     assert!(open.iter().all(|line| line.receipt.is_none()));
     assert!(report.skipped > 0, "what was due while it was held up is named: {report}");
