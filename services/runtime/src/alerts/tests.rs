@@ -42,15 +42,19 @@ impl Receiver {
     }
 
     async fn taken(&self, count: usize) -> Vec<Value> {
-        for _ in 0..500 {
-            let taken = self.taken.lock().unwrap().clone();
-            if taken.len() >= count {
-                return taken;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("{} of {count} messages", self.taken.lock().unwrap().len());
+        until(|| self.taken.lock().unwrap().len() >= count).await;
+        self.taken.lock().unwrap().clone()
     }
+}
+
+async fn until(is_so: impl Fn() -> bool) {
+    for _ in 0..2_000 {
+        if is_so() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("not within 20 s");
 }
 
 fn alerts(webhook: &str, attempts_max: u32) -> Alerts {
@@ -106,18 +110,15 @@ async fn a_receiver_that_refuses_is_asked_again_and_not_for_ever() {
     alerts.raise("a", "x", "");
     assert_eq!(receiver.taken(1).await.len(), 1);
     assert_eq!(receiver.asked.load(Ordering::Relaxed), 3);
-    assert_eq!((alerts.inner.sent.get(), alerts.inner.lost.get()), (1, 0));
+    // The receiver has it a moment before the sender knows.
+    until(|| alerts.inner.sent.get() == 1).await;
+    assert_eq!(alerts.inner.lost.get(), 0);
 
     let receiver = Receiver::start(2).await;
     let alerts = super::tests::alerts(&receiver.address, 2);
     alerts.raise("a", "x", "");
-    for _ in 0..500 {
-        if alerts.inner.lost.get() == 1 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    assert_eq!((alerts.inner.sent.get(), alerts.inner.lost.get()), (0, 1));
+    until(|| alerts.inner.lost.get() == 1).await;
+    assert_eq!(alerts.inner.sent.get(), 0);
     // It still lasts: the next occasion tells it.
     alerts.raise("a", "x", "");
     assert_eq!(receiver.taken(1).await.len(), 1);
@@ -131,7 +132,7 @@ async fn a_receiver_that_is_silent_holds_nobody_up() {
     for n in 0..QUEUE + 10 {
         alerts.raise("a", &n.to_string(), "");
     }
-    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
     assert!(alerts.inner.lost.get() >= 9, "what does not fit is counted");
 }
 
