@@ -58,7 +58,7 @@ async fn until(is_so: impl Fn() -> bool) {
 }
 
 fn alerts(webhook: &str, attempts_max: u32) -> Alerts {
-    let config = Config { webhook: webhook.into(), repeat_ms: 60_000, attempts_max, answer_ms_max: 500 };
+    let config = Config { webhook: webhook.into(), repeat_ms: 60_000, attempts_max, answer_ms_max: 5_000 };
     Alerts::start(&config, "aggregator", "aggregator-1", &mut Registry::default()).unwrap()
 }
 
