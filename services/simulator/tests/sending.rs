@@ -265,7 +265,7 @@ async fn a_stop_ends_in_time_and_names_what_has_no_answer() {
         while seen.lock().unwrap().calls <= 10 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
         trigger.stop();
         std::future::pending::<()>().await;
     };
