@@ -125,7 +125,7 @@ fn start(seed: &Seed, ids: u64, yardstick: &Figures) {
         });
         let mut parts = Vec::new();
         for part in reading.collect::<Vec<_>>() {
-            parts.push(part.await.expect("reading does not panic").expect("ids are read"));
+            parts.push(part.await.expect("reading does not panic").expect("ids are read").0);
         }
         parts
     });

@@ -42,13 +42,12 @@ use crate::traffic::Traffic;
 use crate::verdict::Judge;
 
 /// The short form.
-const SHORT: [(u64, &[Kind]); 3] = [
-    (1, &[Kind::KillAggregator, Kind::CutInserts, Kind::EmptyLiveTopic, Kind::KillCollector]),
-    (3, &[Kind::RestoreBackup, Kind::SlowLink, Kind::KillGateway, Kind::KillClickHouse]),
+const SHORT: [(u64, &[Kind]); 2] = [
+    (3, &[Kind::RestoreBackup, Kind::SlowLink, Kind::KillGateway, Kind::KillCollector]),
     (5, &[Kind::KillKafka, Kind::HalfOpenLink, Kind::RecreateLiveTopic]),
 ];
 /// What once failed, part of the short form; the kinds are named, since a seed means others when there are more of them.
-const PINNED: [(u64, &[Kind]); 7] = [
+const PINNED: [(u64, &[Kind]); 9] = [
     // A merge that the full disk broke off left a part that nobody could read.
     (7, &[Kind::ClickHouseDiskFull, Kind::RestoreBackup]),
     // Retractions of events that raw had lost, and late logs that nobody repaired.
@@ -59,6 +58,19 @@ const PINNED: [(u64, &[Kind]); 7] = [
     (28, &[Kind::RestoreWhileRunning]),
     // A full disk left a part that nobody could read until ClickHouse would start again.
     (129, &[Kind::EmptyLiveTopic, Kind::RestartAggregator, Kind::ClickHouseDiskFull, Kind::EmptyLiveTopic]),
+    // Raw was whole, without ids while they were read, and whole again.
+    (
+        41,
+        &[
+            Kind::DropLedger,
+            Kind::RestoreWhileRunning,
+            Kind::RestartCollector,
+            Kind::RestoreWhileRunning,
+            Kind::SenderClock,
+        ],
+    ),
+    // A broker whose disk had failed said that a log was empty, and that was believed.
+    (191, &[Kind::DropLastHours, Kind::KafkaDiskFull]),
     // A retraction waited for a backfill that never came.
     (98, &[Kind::SenderClock]),
     // A question for the bounds of a log was never answered, and its asker waited for ever.

@@ -210,6 +210,9 @@ const ASKED: Duration = Duration::from_secs(3);
 /// After so long a question is given up: the client was seen to forget one when its broker went away, in spite of the limit.
 const FORGOTTEN: Duration = Duration::from_secs(5);
 
+/// A log that says that it is empty is asked again after so long.
+const EMPTY_AGAIN: Duration = Duration::from_secs(2);
+
 impl Bounds {
     /// Connects.
     ///
@@ -269,6 +272,21 @@ impl Bounds {
     pub async fn ask(self: &Arc<Self>, partition: u16) -> Result<(u64, u64), KafkaError> {
         let topic = self.topic.clone();
         self.patiently(move |client| bounds(client, &topic, partition)).await
+    }
+
+    /// The same, for whoever gives up what the log does not have: that it has nothing any more, though it had, must be said
+    /// twice. A broker whose disk has failed was seen to say so, a moment before it ended.
+    ///
+    /// # Errors
+    /// As [`Bounds::of`].
+    pub async fn ask_twice(self: &Arc<Self>, partition: u16) -> Result<(u64, u64), KafkaError> {
+        let (low, high) = self.ask(partition).await?;
+        if low == 0 || low < high {
+            return Ok((low, high));
+        }
+        tokio::time::sleep(EMPTY_AGAIN).await;
+        let (again, high) = self.ask(partition).await?;
+        Ok((low.min(again), high))
     }
 
     /// Who has the partitions of the log, of the members of a group; `None` while the group is not at rest.

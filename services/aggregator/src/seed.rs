@@ -38,6 +38,7 @@ struct Accepted {
     id: [u8; 16],
     appended_at_ms: i64,
     content: u64,
+    offset: u64,
 }
 
 /// An accepted event in raw of an older generation of the log.
@@ -105,27 +106,37 @@ impl Seed {
         filling.end()
     }
 
-    /// Adds the ids that a source accepted below `start`, appended at `from_ms` or later.
+    /// Adds the ids that a source accepted below `start`, appended at `from_ms` or later; says of how many records.
     ///
     /// # Errors
     /// ClickHouse, or ids that cannot be written.
-    pub async fn read(&self, store: &Store, source: Source, start: u64, from_ms: i64, ids: Ids) -> Result<Ids, Error> {
+    pub async fn read(
+        &self,
+        store: &Store,
+        source: Source,
+        start: u64,
+        from_ms: i64,
+        ids: Ids,
+    ) -> Result<(Ids, u64), Error> {
         let bound = |sql: &str| store::bound(store, sql, source).bind(start).bind(from_ms.max(0));
         let counted = store.rows::<u64>("counting accepted ids", bound(&format!("SELECT count() {WHICH}"))).await?;
         let mut part = self.progress.begin(counted.first().copied().unwrap_or(0));
         let sql = format!(
-            "SELECT UUIDToNum(raw.id) AS id, toUnixTimestamp64Milli(appended_at) AS appended_at_ms, content {WHICH} ORDER BY \
-             log, epoch, p, offset"
+            "SELECT UUIDToNum(raw.id) AS id, toUnixTimestamp64Milli(appended_at) AS appended_at_ms, content, offset {WHICH} \
+             ORDER BY log, epoch, p, offset"
         );
         let mut filling = Filling { ids, folder: &self.folder, failed: None };
+        let (mut records, mut last) = (0, None);
         let take = |row: Accepted| {
+            // A record that was written twice stands there twice.
+            records += u64::from(last.replace(row.offset) != Some(row.offset));
             let seen = Seen { appended_at_ms: row.appended_at_ms, content: row.content };
             filling.take(EventId(u128::from_be_bytes(row.id)), seen);
             part.more();
         };
         let _turn = self.turn().await;
         store.each("reading accepted ids", bound(&sql), take).await?;
-        filling.end()
+        Ok((filling.end()?, records))
     }
 }
 

@@ -64,10 +64,8 @@ impl Unreadable {
     async fn look(&mut self, words: &str) -> anyhow::Result<()> {
         for (node, store) in provision::nodes(&self.config).await? {
             for part in named(&store, words).await? {
-                if let Err(error) = read(&store, &part).await
-                    && error.unreadable().is_some()
-                {
-                    self.set_aside(&node, &store, &part, &error).await?;
+                if let Some(why) = wrong(&store, &part, words).await? {
+                    self.set_aside(&node, &store, &part, &why).await?;
                 }
             }
         }
@@ -89,21 +87,27 @@ impl Unreadable {
         Ok(())
     }
 
-    async fn set_aside(&mut self, node: &str, store: &Store, part: &Part, error: &Error) -> Result<(), Error> {
+    async fn set_aside(&mut self, node: &str, store: &Store, part: &Part, why: &str) -> Result<(), Error> {
         let Part { table, name } = part;
         if ONLY_HERE.contains(&table.strip_prefix("local_").unwrap_or(table)) {
-            tracing::error!(node, table, part = name, %error, "a part cannot be read, and nothing makes its rows again");
+            tracing::error!(node, table, part = name, why, "a part cannot be read, and nothing makes its rows again");
             let words = format!(
                 "ClickHouse at {node} cannot read the part {name} of {table}, and nothing makes its rows again. Runbook: a \
                  part that cannot be read."
             );
             self.tell.alerts.raise("part_unreadable", table, &words);
-            self.told.insert(table.clone(), error.unreadable().unwrap_or_default().to_owned());
+            self.told.insert(table.clone(), why.to_owned());
             return Ok(());
         }
         let sql = format!("ALTER TABLE {{cells}}.{table} DETACH PART '{name}'");
         store.execute("setting aside a part that cannot be read", &sql).await?;
-        tracing::error!(node, table, part = name, %error, "a part could not be read and was set aside; its rows are put back");
+        tracing::error!(
+            node,
+            table,
+            part = name,
+            why,
+            "a part could not be read and was set aside; its rows are put back"
+        );
         self.tell.metrics.parts_set_aside.inc();
         Log::ALL.into_iter().for_each(|log| self.tell.suspect(log));
         Ok(())
@@ -117,8 +121,13 @@ async fn named(store: &Store, words: &str) -> Result<Vec<Part>, Error> {
     Ok(rows.into_iter().map(|(table, name)| Part { table, name }).collect())
 }
 
-/// Reads all of a part.
-async fn read(store: &Store, part: &Part) -> Result<u64, Error> {
-    let sql = format!("SELECT toUInt8(1) FROM {{cells}}.{} WHERE _part = ? AND NOT ignore(*)", part.table);
-    store.each::<u8>("reading a part", store.query(&sql).bind(&part.name), |_| ()).await
+/// What is wrong with the files of a part, if anything is: all of it is read, and the store looks at the rest, such as
+/// indexes.
+async fn wrong(store: &Store, part: &Part, words: &str) -> Result<Option<String>, Error> {
+    let Part { table, name } = part;
+    let sql = format!("SELECT toUInt8(1) FROM {{cells}}.{table} WHERE _part = ? AND NOT ignore(*)");
+    if let Err(error) = store.each::<u8>("reading a part", store.query(&sql).bind(name), |_| ()).await {
+        return Ok(error.unreadable().map(str::to_owned));
+    }
+    Ok((!store.is_sound(table, name).await?).then(|| words.to_owned()))
 }

@@ -189,7 +189,7 @@ fn users(password: &str, options: Options) -> String {
     let start_up = 2 + u8::from(options.tcp_port.is_some());
     let mut grants = vec![
         "SHOW, SELECT, INSERT, ALTER, CREATE DATABASE, CREATE TABLE, CREATE VIEW, CREATE DICTIONARY, \
-         CREATE TEMPORARY TABLE, DROP, TRUNCATE, OPTIMIZE, KILL QUERY, dictGet, CLUSTER, SYSTEM MERGES, \
+         CREATE TEMPORARY TABLE, DROP, TRUNCATE, OPTIMIZE, CHECK, KILL QUERY, dictGet, CLUSTER, SYSTEM MERGES, \
          SYSTEM TTL MERGES, SYSTEM FLUSH, SYSTEM DROP CACHE, BACKUP ON *.*"
             .to_owned(),
         format!("SET DEFINER ON {USER}"),

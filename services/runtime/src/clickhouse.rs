@@ -47,8 +47,8 @@ const FIRST_TRY_MS: u32 = 5_000;
 /// A read without an answer for so long is asked once more, on another connection: its own may have died without a word.
 /// Longer than idle connections are kept.
 const ASK_AGAIN: Duration = Duration::from_secs(3);
-/// What ClickHouse adds to an error of a read, with the folder of the part.
-const OF_A_PART: &str = "while reading from part";
+/// A folder of ClickHouse's with the parts of a table, as the path of a part or of one of its files has it.
+const OF_A_PART: &str = "/store/";
 /// Codes of errors that say that files are not what they were when they were written: end of a file, data that is cut off, no
 /// answer of the disk, another sum, no such file, missing in a part, contradictory, unknown compression.
 const SPOILT: [&str; 9] = ["32", "33", "74", "40", "107", "226", "246", "271", "432"];
@@ -248,6 +248,17 @@ impl Store {
         within(limit_ms, "inserting", insert).await
     }
 
+    /// Whether the files of a part of a table are what they were when they were written, those of its indexes too. The user
+    /// needs the right to `CHECK`.
+    ///
+    /// # Errors
+    /// No answer in time, or a refusal.
+    pub async fn is_sound(&self, table: &str, part: &str) -> Result<bool, Error> {
+        let sql = format!("CHECK TABLE {{cells}}.{table} PART '{part}'");
+        let query = self.admin.query(&self.named(&sql)).with_setting("check_query_single_value_result", "1");
+        Ok(within(self.config.insert_ms_max, "checking a part", query.fetch_one::<u8>()).await? == 1)
+    }
+
     /// Executes a statement that changes the schema or the rules.
     ///
     /// # Errors
@@ -318,6 +329,9 @@ mod tests {
         let marks = "Code: 246. DB::Exception: Empty marks file '/store/78a/202610_5_50_2/data.cmrk4': 0, must be: 624: (while \
                      reading from part /store/78a/202610_5_50_2/ in table cells.unmerged_hour (78a) located on disk default)";
         assert_eq!(said(marks).unreadable(), Some(marks));
+        let of_an_index = "Code: 246. DB::Exception: Empty marks file '/data/store/b5b/b5ba1c3d/202611_1_16_3/skp_idx_by_time.cmrk4': \
+                           0, must be: 24: While executing MergeTreeSelect(pool: ReadPoolInOrder, algorithm: InOrder)";
+        assert_eq!(said(of_an_index).unreadable(), Some(of_an_index));
         let elsewhere = "Code: 246. DB::Exception: Received from 127.0.0.1:9000. DB::Exception: Empty marks file";
         assert_eq!(said(elsewhere).unreadable(), None);
         assert_eq!(said(&marks.replacen("246", "241", 1)).unreadable(), None);

@@ -115,10 +115,10 @@ impl Rounds {
     pub(super) async fn state_of(&self, partition: u16, suspect: Option<u64>) -> Result<(Late, Begin), Error> {
         let source = self.source(self.log, partition);
         let book = store::book(&self.store, source).await?;
-        let known = self.own.ask(partition).await?;
+        let known = self.own.ask_twice(partition).await?;
         let (ledger, start) = before::beginning(&self.store, source, &book, known, suspect).await?;
         // Once more: what was read of the store may cover records that came meanwhile.
-        let (low, high) = self.own.ask(partition).await?;
+        let (low, high) = self.own.ask_twice(partition).await?;
         let end = ledger.applied_end;
         // Old cells are what it is all about: none is kept, all are asked for. Without a ledger there is none to ask for.
         let resident = if end == 0 { Resident::ALL } else { Resident::NONE };

@@ -37,39 +37,75 @@ pub async fn resume(
 ) -> Result<Resume, store::Error> {
     loop {
         let (ledger, start) = beginning(store, source, book, bounds, suspect).await?;
-        let resume = resume_at(store, source, book, (ledger, start), taking).await?;
-        // Ids that raw lost while they were read would let duplicates through: it must still be whole afterwards.
+        let (resume, read) = resume_at(store, source, book, (ledger, start), taking).await?;
+        // Ids that raw lost while they were read would let duplicates through: it must still be whole afterwards, and have
+        // no more ids than were read. A backup may have been restored meanwhile: it was whole, empty, and whole again.
         let before_ms = store::before_ms(store, source, &resume.ledger, start).await?;
         let known = lost(store, source).await?;
         let gaps = gaps(store, source, book, (before_ms, start), suspect, &known).await?;
-        if first_to_read(&gaps, bounds, start).is_none() {
+        let is_whole = match read {
+            Some(read) if gaps.is_empty() => had_all(store, source, book, (before_ms, start), &known, read).await?,
+            _ => first_to_read(&gaps, bounds, start).is_none(),
+        };
+        if is_whole {
             return Ok(resume);
         }
         tracing::warn!(%source, "raw has lost records while its ids were read; they are read again");
     }
 }
 
-/// The same from `start` on, at most the end of the ledger.
+/// Accepted records of which the ids were read.
+#[derive(Clone, Copy)]
+struct Read {
+    /// Those that were appended then or later, unix milliseconds.
+    from_ms: i64,
+    records: u64,
+}
+
+/// The same from `start` on, at most the end of the ledger; and of which records it has the ids, if any were to be read.
 async fn resume_at(
     store: &Store,
     source: Source,
     book: &Book,
     (ledger, start): (Ledger, u64),
     (seed, reader): (&Seed, &Reader),
-) -> Result<Resume, store::Error> {
+) -> Result<(Resume, Option<Read>), store::Error> {
     // With rules that this program does not know nothing is decided, whatever ids it has.
     let rules = book.at(start).ok().map(|(rules, _)| rules);
     // A source without a ledger has no cell and no id of its own that could matter: everything is decided from offset 0.
     if ledger.applied_end == 0 {
         let ids = seed.older(store, source, rules, 0).await?;
-        return Ok(Resume { ledger, start, ids, cells: Vec::new(), resident: Resident::ALL });
+        return Ok((Resume { ledger, start, ids, cells: Vec::new(), resident: Resident::ALL }, None));
     }
     let resident = Resident::at(ledger.appended_at_ms);
     let cells = reader.recent(store, source, resident).await?;
     let from_ms = store::before_ms(store, source, &ledger, start).await? - book.longest_window_ms();
     let older = seed.older(store, source, rules, from_ms).await?;
-    let ids = seed.read(store, source, start, from_ms, older).await?;
-    Ok(Resume { ledger, start, ids, cells, resident })
+    let (ids, records) = seed.read(store, source, start, from_ms, older).await?;
+    Ok((Resume { ledger, start, ids, cells, resident }, Some(Read { from_ms, records })))
+}
+
+/// Whether raw lacks nothing that a decision from `start` on may rest on, and has no more accepted records than were read;
+/// one question, so that both are of the same moment.
+async fn had_all(
+    store: &Store,
+    source: Source,
+    book: &Book,
+    (before_ms, start): (i64, u64),
+    known: &[Range<u64>],
+    read: Read,
+) -> Result<bool, store::Error> {
+    let range = window_start(store, source, book, before_ms).await?..start;
+    let sql = format!(
+        "SELECT count(), countIf(outcome = {} AND appended_at >= fromUnixTimestamp64Milli({})) FROM {{cells}}.raw FINAL \
+         WHERE log = ? AND epoch = ? AND p = ? AND offset >= ? AND offset < ?",
+        Outcome::Accepted.number(),
+        read.from_ms.max(0),
+    );
+    let query = store::bound(store, &sql, source).bind(range.start).bind(range.end);
+    let found: Vec<(u64, u64)> = store.rows("making sure that all ids were read", query).await?;
+    let expected: u64 = without(range, known).iter().map(|part| part.end - part.start).sum();
+    Ok(found.first().is_some_and(|(records, accepted)| *records >= expected && *accepted <= read.records))
 }
 
 /// The first record that raw lacks and the log has. What the log lost at its end is for a person.
