@@ -99,10 +99,11 @@ pub async fn resume(store: Store, bounds: Arc<Bounds>, asker: Asker, suspect: Op
     loop {
         let read = async {
             let book = store::book(&store, source).await?;
-            let now = bounds.ask_twice(source.partition).await?;
-            let resume = before::resume(&store, source, &book, now, suspect, (&asker.seed, &asker.cells)).await?;
+            let known = bounds.ask_twice(source.partition).await?;
+            let resume = before::resume(&store, source, &book, known, suspect, (&asker.seed, &asker.cells)).await?;
             // Once more: what was read of the store may cover records that came meanwhile.
-            Ok((Box::new((book, resume)), bounds.ask_twice(source.partition).await?))
+            let (low, high) = bounds.ask(source.partition).await?;
+            Ok((Box::new((book, resume)), (known.0.min(low), high)))
         };
         match read.await {
             Ok((resume, bounds)) => {

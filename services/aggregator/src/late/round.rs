@@ -118,8 +118,8 @@ impl Rounds {
         let known = self.own.ask_twice(partition).await?;
         let (ledger, start) = before::beginning(&self.store, source, &book, known, suspect).await?;
         // Once more: what was read of the store may cover records that came meanwhile.
-        let (low, high) = self.own.ask_twice(partition).await?;
-        let end = ledger.applied_end;
+        let (low, high) = self.own.ask(partition).await?;
+        let (low, end) = (known.0.min(low), ledger.applied_end);
         // Old cells are what it is all about: none is kept, all are asked for. Without a ledger there is none to ask for.
         let resident = if end == 0 { Resident::ALL } else { Resident::NONE };
         let resume = Resume { ledger, start, ids: Ids::default(), cells: Vec::new(), resident };
