@@ -43,7 +43,7 @@ use crate::verdict::Judge;
 
 /// The short form.
 const SHORT: [(u64, &[Kind]); 2] = [
-    (3, &[Kind::RestoreBackup, Kind::SlowLink, Kind::KillGateway, Kind::KillCollector]),
+    (3, &[Kind::RestoreBackup, Kind::SlowLink, Kind::KillGateway, Kind::KillClickHouse, Kind::KillCollector]),
     (5, &[Kind::KillKafka, Kind::HalfOpenLink, Kind::RecreateLiveTopic]),
 ];
 /// What once failed, part of the short form; the kinds are named, since a seed means others when there are more of them.

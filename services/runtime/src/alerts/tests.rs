@@ -132,7 +132,7 @@ async fn a_receiver_that_is_silent_holds_nobody_up() {
     for n in 0..QUEUE + 10 {
         alerts.raise("a", &n.to_string(), "");
     }
-    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
     assert!(alerts.inner.lost.get() >= 9, "what does not fit is counted");
 }
 
