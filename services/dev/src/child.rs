@@ -6,22 +6,22 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _},
+    io::{BufRead as _, BufReader, Read, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
-    process::{self, ChildStdin, ChildStdout, Command, ExitStatus, Stdio},
+    process::{self, ChildStdin, Command, ExitStatus, Stdio},
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
         mpsc::{Receiver, SyncSender, sync_channel},
     },
-    thread,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
 use crate::{
     bins,
     error::{Doing as _, Error, Result},
-    tools,
+    guard, tools,
 };
 
 /// How a child is to be started.
@@ -67,11 +67,15 @@ pub struct Child {
     orders: Option<ChildStdin>,
     pid: Arc<AtomicU32>,
     lines: Receiver<String>,
+    copier: JoinHandle<()>,
     exit: Option<String>,
 }
 
 /// How long a line of the child's may wait to be read, in lines, before it is only in the log.
 const LINES_KEPT: usize = 256;
+/// How long the rest of a child's output is waited for after its end: a program that it left behind may hold
+/// the pipe open.
+const OUTPUT_ENDS: Duration = Duration::from_secs(1);
 /// A log larger than this is put aside when its program is started again.
 const LOG_BYTES: u64 = 32 << 20;
 
@@ -101,8 +105,8 @@ impl Child {
         let (sender, lines) = sync_channel(LINES_KEPT);
         let pid = Arc::new(AtomicU32::new(0));
         let (told, starts) = (Arc::clone(&pid), if spec.again { usize::MAX } else { 1 });
-        thread::spawn(move || copy(out, log, (&told, starts, &named), &sender));
-        let mut child = Self { spec, guard, orders, pid, lines, exit: None };
+        let copier = thread::spawn(move || copy(out, log, (&told, starts, &named), &sender));
+        let mut child = Self { spec, guard, orders, pid, lines, copier, exit: None };
         if is_named.recv_timeout(Duration::from_secs(10)).is_err() {
             return Err(child.ended_error());
         }
@@ -139,11 +143,15 @@ impl Child {
         self.lines.recv_timeout(timeout).ok()
     }
 
-    /// How it ended, if it did.
+    /// How it ended, if it did. What it printed is in its log by then.
     pub fn exit(&mut self) -> Option<String> {
         if self.exit.is_none()
             && let Ok(Some(status)) = self.guard.try_wait()
         {
+            let deadline = Instant::now() + OUTPUT_ENDS;
+            while !self.copier.is_finished() && Instant::now() < deadline {
+                thread::sleep(Duration::from_millis(1));
+            }
             self.exit = Some(words(status));
         }
         self.exit.clone()
@@ -285,21 +293,26 @@ fn open_log(path: &Path) -> Result<File> {
 }
 
 /// Copies the child's output into its log, and takes the guard's line out of it. The child may
-/// have printed before the guard came to say its pid.
+/// have printed before the guard came to say its pid, even half a line.
 fn copy(
-    out: ChildStdout,
+    out: impl Read,
     mut log: File,
     (told, mut starts, named): (&AtomicU32, usize, &SyncSender<()>),
     lines: &SyncSender<String>,
 ) {
-    for line in BufReader::new(out).lines().map_while(Result::ok) {
-        if let Some(pid) = guard_pid(&line).filter(|_| starts > 0) {
+    let mut begun = String::new();
+    for line in BufReader::new(out).split(b'\n').map_while(Result::ok) {
+        let line = String::from_utf8_lossy(&line);
+        let words = line.split_once(guard::MARK).and_then(|(before, words)| Some((before, guard_pid(words)?)));
+        if let Some((before, pid)) = words.filter(|_| starts > 0) {
+            begun.push_str(before);
             starts -= 1;
             told.store(pid, Ordering::Relaxed);
             // Who waits waits for the first only.
             let _ = named.try_send(());
             continue;
         }
+        let line = std::mem::take(&mut begun) + &line;
         // The log is for reading afterwards and the lines are for who asks: neither may stop the
         // child from running.
         drop(log.write_all(format!("{line}\n").as_bytes()));
@@ -317,5 +330,26 @@ fn words(status: ExitStatus) -> String {
         Some(code) if code > 128 => format!("signal {}", code - 128),
         Some(code) => format!("code {code}"),
         None => status.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guard_may_speak_in_the_middle_of_a_line() {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let said = "first\nsec\u{1e}{\"guard\":{\"pid\":7}}\nond\n\u{1e}{\"guard\":{\"pid\":8}}\nlast";
+        let (named, is_named) = sync_channel(1);
+        let (sender, lines) = sync_channel(9);
+        let pid = AtomicU32::new(0);
+        copy(said.as_bytes(), log.reopen().unwrap(), (&pid, 1, &named), &sender);
+        drop(sender);
+        assert_eq!((pid.into_inner(), is_named.try_recv()), (7, Ok(())));
+        let lines: Vec<String> = lines.iter().collect();
+        // The second one is no start that was asked for: the child's own words.
+        assert_eq!(lines, ["first", "second", "\u{1e}{\"guard\":{\"pid\":8}}", "last"]);
+        assert_eq!(fs::read_to_string(log.path()).unwrap(), lines.join("\n") + "\n");
     }
 }

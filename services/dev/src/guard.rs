@@ -5,9 +5,9 @@
 //! (kill -9 included), it asks the child to stop, waits a bounded time, and kills it. So no child
 //! outlives its parent. It ends as its child ended, and starts it again only after an abort and if it was told so.
 //!
-//! Protocol: one line on standard output is `{"guard":{"pid":N}}`, N being the child's, at the
-//! latest after what the child prints at once, and one for each further start; all else
-//! there is the child's. Each line on standard input is a signal for the child's group: `TERM`, `KILL`, `STOP` or `CONT`.
+//! Protocol: on standard output [`MARK`] is followed by `{"guard":{"pid":N}}` and the end of the line, N being the child's,
+//! at the latest after what the child prints at once, and again for each further start; all else there is the child's, which
+//! may have begun a line and ends it afterwards. Each line on standard input is a signal for the child's group: `TERM`, `KILL`, `STOP` or `CONT`.
 
 use std::{
     io::Write as _,
@@ -29,6 +29,10 @@ use crate::error::{Doing as _, Error, Result};
 
 /// What the parent says.
 type Orders = Lines<BufReader<Stdin>>;
+
+/// What comes before the guard's own words: the control character that separates records, as in sequences of JSON texts
+/// (RFC 7464).
+pub const MARK: char = '\u{1e}';
 
 /// A child that aborts sooner would do so for ever.
 const LIVED: Duration = Duration::from_secs(5);
@@ -98,7 +102,7 @@ async fn watch(command: &[String], grace: Duration, orders: &mut Orders) -> Resu
 /// Tells the parent the child's pid. A parent that is gone by now is noticed at once by the loop.
 fn announce(group: Pid) {
     let mut out = std::io::stdout();
-    drop(writeln!(out, "{{\"guard\":{{\"pid\":{group}}}}}").and_then(|()| out.flush()));
+    drop(writeln!(out, "{MARK}{{\"guard\":{{\"pid\":{group}}}}}").and_then(|()| out.flush()));
 }
 
 fn obey(group: Pid, order: &str) {

@@ -265,6 +265,9 @@ fn a_child_ends_as_its_program_ends_and_its_output_is_kept() {
     let mut lines: Vec<String> = child.tail(10).lines().map(str::to_owned).collect();
     lines.sort();
     assert_eq!(lines, ["err", "out"]);
+    let mut child = Child::start(shell(dir.path(), "seq 1 100000")).unwrap();
+    assert_eq!(child.wait(Duration::from_secs(20)).as_deref(), Some("code 0"));
+    assert_eq!(child.tail(1), "100000", "all it printed is kept when it has ended");
 }
 
 #[test]
