@@ -1,16 +1,23 @@
 //! Yardstick: the memory that finds duplicates, with a bound and files beyond it; beside it the same ids all in memory.
 //!
-//! First the start: ids of the window are read from a real ClickHouse as an aggregator with all partitions reads them.
+//! First the start: what an aggregator with all partitions asks a real ClickHouse before it counts, which is mostly the ids
+//! of the window, and whether they are all.
 //! Then the hour of the highest rate: look up an id, insert it, move what is too much into files meanwhile.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
+use aggregator::cells::Reader;
 use aggregator::ids::{Folder, Ids, Run, Seen};
+use aggregator::repair::before;
 use aggregator::seed::{Progress, Seed};
 use benches::figures::{grouped, head, line, per_second, ratio, setting};
 use benches::memory::Peak;
+use benches::mix::Mix;
 use benches::rig::Rig;
+use domain::outcome::Outcome;
+use domain::rules::Book;
 use domain::source::{EventId, Log, Source};
 use domain::time::{DAY_MS, HOUR_MS};
 use runtime::clickhouse::Store;
@@ -104,13 +111,16 @@ fn in_memory(ids: u64) -> Figures {
     figures
 }
 
-/// Reads the ids of the window as at the start of an aggregator that has every partition.
+/// The start of an aggregator that has every partition.
 fn start(seed: &Seed, ids: u64, yardstick: &Figures) {
     line(&format!("a start with {} ids in ClickHouse", grouped(ids as f64)), "");
     let mut rig = Rig::start();
+    let rules = Mix::new(1, "ids", false).rules().clone();
+    let book = Book::new(vec![(0, rules)]).expect("begins at 0");
     let now_ms = runtime::clock::now_ms();
     let from_ms = now_ms - WINDOW_MS + HOUR_MS;
     fill(&mut rig, ids, from_ms, now_ms);
+    fill_books(&mut rig, ids, now_ms);
     let tasks = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let config = rig.store();
     let seed = Seed { progress: Progress::default(), ..seed.clone() };
@@ -118,14 +128,17 @@ fn start(seed: &Seed, ids: u64, yardstick: &Figures) {
     let began = Instant::now();
     let parts: Vec<Ids> = tasks.block_on(async {
         let store = Store::connect(&config).await.expect("ClickHouse answers");
-        let reading = (0..PARTITIONS as u16).map(|partition| {
-            let (store, seed) = (store.clone(), seed.clone());
-            let source = Source { log: Log::Events, epoch: EPOCH, partition };
-            tokio::spawn(async move { seed.read(&store, source, u64::MAX >> 1, from_ms, seed.none()).await })
+        let reader = Arc::new(Reader::default());
+        let starting = (0..PARTITIONS).map(|partition| {
+            let (store, seed, reader, book) = (store.clone(), seed.clone(), Arc::clone(&reader), book.clone());
+            let (source, bounds) = (source(partition), (0, records_of(partition, ids)));
+            tokio::spawn(async move { before::resume(&store, source, &book, bounds, None, (&seed, &reader)).await })
         });
         let mut parts = Vec::new();
-        for part in reading.collect::<Vec<_>>() {
-            parts.push(part.await.expect("reading does not panic").expect("ids are read").0);
+        for part in starting.collect::<Vec<_>>() {
+            let resume = part.await.expect("a start does not panic").expect("everything is read");
+            assert_eq!(resume.start, resume.ledger.applied_end, "raw is whole");
+            parts.push(resume.ids);
         }
         parts
     });
@@ -149,6 +162,28 @@ fn fill(rig: &mut Rig, ids: u64, from_ms: i64, now_ms: i64) {
         ));
     }
     rig.wait_for_merges();
+}
+
+const fn source(partition: u64) -> Source {
+    Source { log: Log::Events, epoch: EPOCH, partition: partition as u16 }
+}
+
+/// How many of so many records are in a partition.
+const fn records_of(partition: u64, ids: u64) -> u64 {
+    (ids + PARTITIONS - 1 - partition) / PARTITIONS
+}
+
+/// The books that belong to them.
+fn fill_books(rig: &mut Rig, ids: u64, now_ms: i64) {
+    let accepted = Outcome::Accepted.number();
+    for partition in 0..PARTITIONS {
+        let records = records_of(partition, ids);
+        rig.sql(&format!(
+            "INSERT INTO {{cells}}.unmerged_ledger (log, epoch, p, outcome, n, appended_at, applied_offset) VALUES \
+             ('events', {EPOCH}, {partition}, {accepted}, {records}, fromUnixTimestamp64Milli({now_ms}), {last})",
+            last = records - 1,
+        ));
+    }
 }
 
 /// Look-ups and inserts at full speed, as many as in an hour; files are written meanwhile by a thread of their own.

@@ -29,6 +29,8 @@ pub(crate) enum Fault {
     PublishesBeforeDeciding,
     /// Does not look again whether raw was whole while its ids were read.
     TrustsWhatItRead,
+    /// Looks again whether raw is whole, but not whether it was while ids were read.
+    TrustsWhatIsThere,
     /// Ids leave memory for a file that does not have them.
     LosesRuns,
     /// A file of ids outlives its worker, and the next one believes it.
@@ -47,7 +49,7 @@ pub(crate) enum Fault {
 
 impl Fault {
     /// All mistakes.
-    pub(crate) const ALL: [Self; 19] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::ForgetsIds,
         Self::SeedsIdsBeyondStart,
         Self::StartsBeyondLedger,
@@ -60,6 +62,7 @@ impl Fault {
         Self::SkipsAppliedOffset,
         Self::PublishesBeforeDeciding,
         Self::TrustsWhatItRead,
+        Self::TrustsWhatIsThere,
         Self::LosesRuns,
         Self::KeepsRuns,
         Self::ForgetsIdsEarly,

@@ -37,6 +37,8 @@ const MISTAKE_SCHEDULES: u64 = 10_000;
 const SPILLS_EVERY: u64 = 16;
 /// One of so many schedules loses no rows: what is wrong there is nobody's to repair.
 const LOSES_NOTHING_EVERY: u64 = 4;
+/// In one of so many, by its rest, ids are read slowly and raw goes and comes back meanwhile.
+const COMES_BACK: (u64, u64) = (8, 7);
 /// Seeds that once failed, with what was wrong then.
 /// 2160, 2251: a gateway that began when rows were lost did not hear of those that a backup brought back.
 /// 10498: nor of registers that the next flush of an aggregator put back.
@@ -91,7 +93,11 @@ fn run(seed: u64, fault: Fault) -> (u32, Vec<&'static str>) {
     let mut world = World::new(log);
     // Files of ids, with a bound so low that there are many of them.
     let ids_max = seed.is_multiple_of(SPILLS_EVERY).then(|| rng.random_range(6..=40));
-    let born = |back| Worker::new(back, fault, ids_max);
+    let comes_back = seed % COMES_BACK.0 == COMES_BACK.1;
+    let born = |back| {
+        let worker = Worker::new(back, fault, ids_max);
+        if comes_back { worker.slowly() } else { worker }
+    };
     let mut owner = born(0);
     let mut screen = Screen::new(fault, seed);
     let mut zombies: Vec<Worker> = Vec::new();
@@ -100,6 +106,11 @@ fn run(seed: u64, fault: Fault) -> (u32, Vec<&'static str>) {
     while world.ledger().applied_end < end || !owner.is_idle(&world) {
         turns += 1;
         assert!(turns < TURNS_MAX, "seed {seed} is stuck");
+        if comes_back && owner.reads() && rng.random_bool(0.1) {
+            world.set_aside(&mut rng);
+        } else if comes_back && rng.random_bool(0.3) {
+            world.bring_back();
+        }
         match rng.random_range(0..1_000) {
             // Killed between any two effects.
             0..=14 => owner = born(0),

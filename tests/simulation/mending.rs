@@ -76,11 +76,17 @@ fn gap(raw: &Raw, mut range: Range<u64>) -> Option<u64> {
     range.find(|offset| !raw.has(*offset))
 }
 
-/// The first record before `start` that raw lacks in the window that it looks back on, or at or after `suspect`.
-pub(crate) fn first_gap(world: &World, start: u64, suspect: Option<u64>) -> Option<u64> {
+/// When the records before `start` were appended at the latest, as far as raw has them.
+pub(crate) fn before_ms(world: &World, start: u64) -> i64 {
+    let before = world.store.raw.below(start).map(|(offset, _)| world.log[offset].appended_at_ms);
+    before.max().unwrap_or(0)
+}
+
+/// The first record before `start` that raw lacks in the window that it looks back on, when the one before it was appended at
+/// `before_ms`, or at or after `suspect`.
+pub(crate) fn first_gap(world: &World, (before_ms, start): (i64, u64), suspect: Option<u64>) -> Option<u64> {
     let raw = &world.store.raw;
-    let before = raw.below(start).map(|(offset, _)| world.log[offset].appended_at_ms);
-    let window_ms = before.max().unwrap_or(0) - rules().window_ms - BACK_MS;
+    let window_ms = before_ms - rules().window_ms - BACK_MS;
     let mut offsets = raw.rows().map(|(offset, _)| offset);
     let window_start = offsets.rfind(|offset| world.log[*offset].appended_at_ms < window_ms).unwrap_or(0) as u64;
     gap(raw, window_start.min(suspect.unwrap_or(u64::MAX))..start)
@@ -93,7 +99,7 @@ pub(crate) fn resume(world: &mut World, suspect: Option<u64>, back: u64) -> (Led
     let mut ledger = world.ledger().clone();
     let raw = &world.store.raw;
     let mut start = ledger.applied_end.saturating_sub(back);
-    while let Some(again) = first_gap(world, start, suspect) {
+    while let Some(again) = first_gap(world, (before_ms(world, start), start), suspect) {
         start = again;
     }
     if ledger.difference() > 0 && gap(raw, 0..ledger.applied_end).is_none() {

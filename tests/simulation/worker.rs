@@ -32,9 +32,24 @@ enum State {
     /// The ledger is read; cells and ids are read later, when others may have written more.
     KnowsLedger(Ledger, u64),
     KnowsCells(Ledger, u64, Vec<Cell>),
+    /// Ids are being read, or all are.
+    Reads(Box<Reading>),
     Counting(Box<Counter>),
     /// Cells that were added up from raw are on their way into the store.
     Repairing,
+}
+
+/// A start whose ids are being read.
+struct Reading {
+    ledger: Ledger,
+    start: u64,
+    cells: Vec<Cell>,
+    ids: Ids,
+    /// How many accepted records they are of, which were appended at the beginning of the window or later.
+    accepted: usize,
+    from_ms: i64,
+    /// The ids of records below this offset are read.
+    read: u64,
 }
 
 /// A process that may die at any turn.
@@ -42,6 +57,8 @@ pub(crate) struct Worker {
     fault: Fault,
     /// So many ids in memory; without a bound no file is written.
     ids_max: Option<usize>,
+    /// Whether it reads ids in several turns.
+    reads_slowly: bool,
     spill: Option<Spill>,
     early: Vec<Cell>,
     back: u64,
@@ -63,6 +80,7 @@ impl Worker {
         Self {
             fault,
             ids_max,
+            reads_slowly: false,
             spill: None,
             early: Vec::new(),
             back,
@@ -74,6 +92,16 @@ impl Worker {
             packs: VecDeque::new(),
             flush: VecDeque::new(),
         }
+    }
+
+    /// The same, and reads its ids in several turns.
+    pub(crate) fn slowly(self) -> Self {
+        Self { reads_slowly: true, ..self }
+    }
+
+    /// Whether it is about to read ids, or reads them.
+    pub(crate) fn reads(&self) -> bool {
+        matches!(self.state, State::KnowsCells(..) | State::Reads(_))
     }
 
     /// Compares the store with the books if it is at rest, and begins to repair what is found.
@@ -137,22 +165,12 @@ impl Worker {
                 self.state = State::KnowsCells(ledger, start, cells);
             }
             State::KnowsCells(ledger, start, cells) => {
-                let bound = if self.fault == Fault::SeedsIdsBeyondStart { u64::MAX } else { start };
-                let ids = if self.fault == Fault::ForgetsIds { self.no_ids() } else { self.ids(world, bound) };
-                // Rows may have been lost since the first look.
-                if self.fault != Fault::TrustsWhatItRead && mending::first_gap(world, start, self.suspect).is_some() {
-                    return;
-                }
-                self.suspect = None;
-                let resident = match self.fault {
-                    Fault::ClaimsAllCells => Resident::ALL,
-                    _ => resident(&ledger),
-                };
-                let cells = self.guarded(cells);
-                self.flushed = (ledger.applied_end, start);
-                let resume = Resume { ids, resident, ledger, start, cells };
-                self.state = State::Counting(Box::new(Counter::new(log::SOURCE, log::book(), resume)));
+                let ids = self.no_ids(world);
+                let from_ms = mending::before_ms(world, start) - log::rules().window_ms;
+                let reading = Reading { ledger, start, cells, ids, accepted: 0, from_ms, read: 0 };
+                self.state = self.read_ids(reading, world, rng);
             }
+            State::Reads(reading) => self.state = self.read_ids(*reading, world, rng),
             State::Counting(mut counter) => {
                 self.count(&mut counter, world, rng);
                 self.state = State::Counting(counter);
@@ -286,26 +304,68 @@ static FOLDER: LazyLock<Folder> = LazyLock::new(|| {
 });
 
 impl Worker {
-    fn no_ids(&self) -> Ids {
-        self.ids_max.map_or_else(Ids::default, Ids::bounded)
-    }
-
-    /// As the service reads them.
-    fn ids(&self, world: &mut World, start: u64) -> Ids {
-        let mut ids = self.no_ids();
+    fn no_ids(&self, world: &mut World) -> Ids {
+        let mut ids = self.ids_max.map_or_else(Ids::default, Ids::bounded);
         if self.fault == Fault::KeepsRuns {
             world.runs.drain(..).for_each(|run| ids.spilled(Some(run)));
         }
-        for (offset, outcome) in world.store.raw.below(start) {
-            let record = &world.log[offset];
-            if let (Outcome::Accepted, Some((event, _))) = (outcome, &record.content) {
-                ids.load(event.id, Seen { appended_at_ms: record.appended_at_ms, content: event.content });
+        ids
+    }
+
+    /// Reads some of the ids, as the service does; when all are read, makes sure that raw was whole and begins to count.
+    fn read_ids(&mut self, mut reading: Reading, world: &World, rng: &mut StdRng) -> State {
+        let start = reading.start;
+        if reading.read < start {
+            let left = start - reading.read;
+            let until = reading.read + if self.reads_slowly { rng.random_range(1..=left) } else { left };
+            let bound = if self.fault == Fault::SeedsIdsBeyondStart && until == start { u64::MAX } else { until };
+            for (offset, outcome) in world.store.raw.below(bound).filter(|(offset, _)| *offset as u64 >= reading.read) {
+                let record = &world.log[offset];
+                let (Outcome::Accepted, Some((event, _))) = (outcome, &record.content) else { continue };
+                if record.appended_at_ms < reading.from_ms {
+                    continue;
+                }
+                reading.accepted += 1;
+                if self.fault == Fault::ForgetsIds {
+                    continue;
+                }
+                reading.ids.load(event.id, Seen { appended_at_ms: record.appended_at_ms, content: event.content });
                 if self.ids_max.is_some() {
-                    ids.make_room(&FOLDER).expect("the disk has room");
+                    reading.ids.make_room(&FOLDER).expect("the disk has room");
                 }
             }
+            reading.read = until;
+            if self.reads_slowly {
+                return State::Reads(Box::new(reading));
+            }
         }
-        ids
+        if !self.had_all(&reading, world) {
+            return State::Born;
+        }
+        self.suspect = None;
+        let Reading { ledger, start, cells, ids, .. } = reading;
+        let resident = match self.fault {
+            Fault::ClaimsAllCells => Resident::ALL,
+            _ => resident(&ledger),
+        };
+        let cells = self.guarded(cells);
+        self.flushed = (ledger.applied_end, start);
+        let resume = Resume { ids, resident, ledger, start, cells };
+        State::Counting(Box::new(Counter::new(log::SOURCE, log::book(), resume)))
+    }
+
+    /// Rows may have been lost since the first look, and have come back since they were read.
+    fn had_all(&self, reading: &Reading, world: &World) -> bool {
+        if self.fault == Fault::TrustsWhatItRead {
+            return true;
+        }
+        let Reading { start, from_ms, .. } = *reading;
+        let in_window = |offset: &usize| world.log[*offset].appended_at_ms >= from_ms;
+        let accepted =
+            world.store.raw.below(start).filter(|(at, outcome)| *outcome == Outcome::Accepted && in_window(at));
+        let has_more = accepted.count() > reading.accepted && self.fault != Fault::TrustsWhatIsThere;
+        let before_ms = from_ms + log::rules().window_ms;
+        !has_more && mending::first_gap(world, (before_ms, start), self.suspect).is_none()
     }
 
     /// Begins to write what is too much for memory, or ends it; the disk may be full.

@@ -1,6 +1,8 @@
 //! What outlives a worker: the log, the store and the live topic, with the semantics of the real ones: rows of raw by
 //! offset, cells and ledger merged with max, packs folded by version.
 
+use std::ops::Range;
+
 use aggregator::counter::{Cell, Ledger, Record, Resident};
 use aggregator::ids::Run;
 use domain::cell::{CellKey, Measures, Slice, slices_of};
@@ -42,12 +44,14 @@ impl Raw {
         self.0[at] = Some(outcome);
     }
 
-    fn lose(&mut self, mut is_lost: impl FnMut(u64) -> bool) {
+    fn lose(&mut self, mut is_lost: impl FnMut(u64) -> bool) -> Vec<(u64, Outcome)> {
+        let mut lost = Vec::new();
         for (offset, row) in (0..).zip(&mut self.0) {
             if row.is_some() && is_lost(offset) {
-                *row = None;
+                lost.extend(row.take().map(|outcome| (offset, outcome)));
             }
         }
+        lost
     }
 }
 
@@ -88,6 +92,8 @@ pub(crate) struct World {
     /// What the gateway can know.
     pub(crate) told: Told,
     backup: Store,
+    /// Rows of raw that are lost for a while.
+    aside: Vec<(u64, Outcome)>,
 }
 
 impl World {
@@ -102,6 +108,7 @@ impl World {
             now_ms: BEGIN_MS,
             told: Told::default(),
             backup: Store::default(),
+            aside: Vec::new(),
         }
     }
 
@@ -188,15 +195,32 @@ impl World {
         }
     }
 
+    /// Rows of raw are lost, until [`World::bring_back`].
+    pub(crate) fn set_aside(&mut self, rng: &mut StdRng) {
+        self.told.loses(&self.topic, &self.live);
+        let lost = self.some_offsets(rng);
+        self.aside.extend(self.store.raw.lose(|offset| lost.contains(&offset)));
+    }
+
+    /// Rows of raw that were lost are there again.
+    pub(crate) fn bring_back(&mut self) {
+        let rows = std::mem::take(&mut self.aside);
+        self.insert_raw(&rows);
+    }
+
+    fn some_offsets(&self, rng: &mut StdRng) -> Range<u64> {
+        let from = rng.random_range(0..self.log.len() as u64);
+        from..from + rng.random_range(1..40)
+    }
+
     /// Rows of one table are lost: some of them, a range, or all.
     pub(crate) fn lose(&mut self, rng: &mut StdRng) {
         self.told.loses(&self.topic, &self.live);
         let share = [0.05, 0.3, 1.0][rng.random_range(0..3)];
         match rng.random_range(0..6) {
-            0 => self.store.raw.lose(|_| rng.random_bool(share)),
+            0 => drop(self.store.raw.lose(|_| rng.random_bool(share))),
             1 => {
-                let from = rng.random_range(0..self.log.len() as u64);
-                let lost = from..from + rng.random_range(1..40);
+                let lost = self.some_offsets(rng);
                 self.store.raw.lose(|offset| lost.contains(&offset));
             }
             2 => {

@@ -50,8 +50,19 @@ struct Older {
     service: u16,
 }
 
+/// Records of raw of which the ids were read.
+#[derive(Debug, Clone, Copy)]
+pub struct Read {
+    /// Those that were appended then or later, unix milliseconds.
+    pub from_ms: i64,
+    /// How many.
+    pub records: u64,
+}
+
 /// Progress is told after so many ids.
 const TELL_EVERY: u64 = 65_536;
+/// The ids that older generations of a log accepted.
+const OLDER: &str = "FROM {cells}.raw WHERE log = ? AND epoch < ? AND outcome = 1";
 /// Which ids: the ones that a source accepted below an offset, appended at an instant or later.
 const WHICH: &str = "FROM {cells}.raw WHERE log = ? AND epoch = ? AND p = ? AND offset < ? AND outcome = 1 AND appended_at \
                      >= fromUnixTimestamp64Milli(?)";
@@ -68,7 +79,8 @@ impl Seed {
     }
 
     /// The ids that older generations of the log accepted, of the window before the first record of this one, and that
-    /// belong to this source now. The older ones are settled before a new one begins, so this is the same at every start.
+    /// belong to this source now; and of which records they are, of any source. The older ones are settled before a new one
+    /// begins, so this is the same at every start.
     ///
     /// # Errors
     /// ClickHouse, or ids that cannot be written.
@@ -78,17 +90,17 @@ impl Seed {
         source: Source,
         rules: Option<&Rules>,
         from_ms: i64,
-    ) -> Result<Ids, Error> {
+    ) -> Result<(Ids, Option<Read>), Error> {
         let ids = self.none();
-        let Some(rules) = rules.filter(|_| source.log == Log::Events) else { return Ok(ids) };
-        const OLDER: &str = "FROM {cells}.raw WHERE log = ? AND epoch < ? AND outcome = 1";
+        let Some(rules) = rules.filter(|_| source.log == Log::Events) else { return Ok((ids, None)) };
         let bound = |sql: String| store.query(&sql).bind(source.log as u8).bind(source.epoch);
         let last = format!("SELECT toUnixTimestamp64Milli(max(appended_at)) {OLDER}");
         let last = store.rows::<i64>("looking for older generations", bound(last)).await?.first().copied().unwrap_or(0);
         // A broker's clock may be behind that of another; what is too old for a record does it no harm.
-        let from_ms = (last - rules.window_ms).max(from_ms) - HOUR_MS;
+        let from_ms = ((last - rules.window_ms).max(from_ms) - HOUR_MS).max(0);
+        let mut read = Read { from_ms, records: 0 };
         if last == 0 || from_ms > last {
-            return Ok(ids);
+            return Ok((ids, Some(read)));
         }
         let sql = format!(
             "SELECT UUIDToNum(raw.id) AS id, toUnixTimestamp64Milli(appended_at) AS appended_at_ms, content, service {OLDER} \
@@ -96,17 +108,29 @@ impl Seed {
         );
         let mut filling = Filling { ids, folder: &self.folder, failed: None };
         let take = |row: Older| {
+            read.records += 1;
             let (id, service) = (EventId(u128::from_be_bytes(row.id)), ServiceNumber(row.service));
             if partition_of(service, id, rules.spread(service), rules.partitions) == source.partition {
                 filling.take(id, Seen { appended_at_ms: row.appended_at_ms, content: row.content });
             }
         };
         let _turn = self.turn().await;
-        store.each("reading ids of older generations", bound(sql).bind(from_ms.max(0)), take).await?;
-        filling.end()
+        store.each("reading ids of older generations", bound(sql).bind(from_ms), take).await?;
+        Ok((filling.end()?, Some(read)))
     }
 
-    /// Adds the ids that a source accepted below `start`, appended at `from_ms` or later; says of how many records.
+    /// Whether there are more of older generations by now than were read: a backup may have been restored meanwhile.
+    ///
+    /// # Errors
+    /// ClickHouse.
+    pub async fn has_more_older(store: &Store, source: Source, read: Read) -> Result<bool, Error> {
+        let sql = format!("SELECT count() {OLDER} AND appended_at >= fromUnixTimestamp64Milli(?)");
+        let query = store.query(&sql).bind(source.log as u8).bind(source.epoch).bind(read.from_ms);
+        let found = store.rows::<u64>("making sure that all older ids were read", query).await?;
+        Ok(found.first().is_some_and(|records| *records > read.records))
+    }
+
+    /// Adds the ids that a source accepted below `start`, appended at `from_ms` or later; says of which records.
     ///
     /// # Errors
     /// ClickHouse, or ids that cannot be written.
@@ -117,8 +141,9 @@ impl Seed {
         start: u64,
         from_ms: i64,
         ids: Ids,
-    ) -> Result<(Ids, u64), Error> {
-        let bound = |sql: &str| store::bound(store, sql, source).bind(start).bind(from_ms.max(0));
+    ) -> Result<(Ids, Read), Error> {
+        let from_ms = from_ms.max(0);
+        let bound = |sql: &str| store::bound(store, sql, source).bind(start).bind(from_ms);
         let counted = store.rows::<u64>("counting accepted ids", bound(&format!("SELECT count() {WHICH}"))).await?;
         let mut part = self.progress.begin(counted.first().copied().unwrap_or(0));
         let sql = format!(
@@ -136,7 +161,7 @@ impl Seed {
         };
         let _turn = self.turn().await;
         store.each("reading accepted ids", bound(&sql), take).await?;
-        Ok((filling.end()?, records))
+        Ok((filling.end()?, Read { from_ms, records }))
     }
 }
 

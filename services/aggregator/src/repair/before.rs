@@ -14,7 +14,7 @@ use super::facts::lost;
 use super::without;
 use crate::cells::Reader;
 use crate::counter::{Ledger, Resident, Resume};
-use crate::seed::Seed;
+use crate::seed::{Read, Seed};
 use crate::{rows, store};
 
 /// Offsets of raw are counted by so many.
@@ -37,70 +37,83 @@ pub async fn resume(
 ) -> Result<Resume, store::Error> {
     loop {
         let (ledger, start) = beginning(store, source, book, bounds, suspect).await?;
-        let (resume, read) = resume_at(store, source, book, (ledger, start), taking).await?;
+        let (resume, older, read) = resume_at(store, source, book, (ledger, start), taking).await?;
         // Ids that raw lost while they were read would let duplicates through: it must still be whole afterwards, and have
         // no more ids than were read. A backup may have been restored meanwhile: it was whole, empty, and whole again.
-        let before_ms = store::before_ms(store, source, &resume.ledger, start).await?;
-        let known = lost(store, source).await?;
-        let gaps = gaps(store, source, book, (before_ms, start), suspect, &known).await?;
         let is_whole = match read {
-            Some(read) if gaps.is_empty() => had_all(store, source, book, (before_ms, start), &known, read).await?,
-            _ => first_to_read(&gaps, bounds, start).is_none(),
+            None => true,
+            Some(read) => had_read_all(store, source, book, (bounds, start, suspect), read).await?,
         };
-        if is_whole {
+        let has_more = match older {
+            Some(older) if is_whole => Seed::has_more_older(store, source, older).await?,
+            _ => false,
+        };
+        if is_whole && !has_more {
             return Ok(resume);
         }
-        tracing::warn!(%source, "raw has lost records while its ids were read; they are read again");
+        tracing::warn!(%source, "raw was not whole while its ids were read; they are read again");
     }
 }
 
-/// Accepted records of which the ids were read.
-#[derive(Clone, Copy)]
-struct Read {
-    /// Those that were appended then or later, unix milliseconds.
-    from_ms: i64,
-    records: u64,
-}
-
-/// The same from `start` on, at most the end of the ledger; and of which records it has the ids, if any were to be read.
+/// The same from `start` on, at most the end of the ledger; and of which records it has the ids, of older generations and
+/// of this one, if any were to be read.
 async fn resume_at(
     store: &Store,
     source: Source,
     book: &Book,
     (ledger, start): (Ledger, u64),
     (seed, reader): (&Seed, &Reader),
-) -> Result<(Resume, Option<Read>), store::Error> {
+) -> Result<(Resume, Option<Read>, Option<Read>), store::Error> {
     // With rules that this program does not know nothing is decided, whatever ids it has.
     let rules = book.at(start).ok().map(|(rules, _)| rules);
     // A source without a ledger has no cell and no id of its own that could matter: everything is decided from offset 0.
     if ledger.applied_end == 0 {
-        let ids = seed.older(store, source, rules, 0).await?;
-        return Ok((Resume { ledger, start, ids, cells: Vec::new(), resident: Resident::ALL }, None));
+        let (ids, older) = seed.older(store, source, rules, 0).await?;
+        return Ok((Resume { ledger, start, ids, cells: Vec::new(), resident: Resident::ALL }, older, None));
     }
     let resident = Resident::at(ledger.appended_at_ms);
     let cells = reader.recent(store, source, resident).await?;
     let from_ms = store::before_ms(store, source, &ledger, start).await? - book.longest_window_ms();
-    let older = seed.older(store, source, rules, from_ms).await?;
-    let (ids, records) = seed.read(store, source, start, from_ms, older).await?;
-    Ok((Resume { ledger, start, ids, cells, resident }, Some(Read { from_ms, records })))
+    let (ids, older) = seed.older(store, source, rules, from_ms).await?;
+    let (ids, read) = seed.read(store, source, start, from_ms, ids).await?;
+    Ok((Resume { ledger, start, ids, cells, resident }, older, Some(read)))
 }
 
-/// Whether raw lacks nothing that a decision from `start` on may rest on, and has no more accepted records than were read;
+/// Whether raw has, beside what only a person can bring back, all that a decision from `start` on may rest on, and no more
+/// accepted records than were read. The window is the one that was read: of another one the same number could be other records.
+async fn had_read_all(
+    store: &Store,
+    source: Source,
+    book: &Book,
+    (bounds, start, suspect): ((u64, u64), u64, Option<u64>),
+    read: Read,
+) -> Result<bool, store::Error> {
+    let before_ms = read.from_ms + book.longest_window_ms();
+    let range = rests_on(store, source, book, before_ms, suspect).await?..start;
+    let known = lost(store, source).await?;
+    if had_all(store, source, range.clone(), &known, read).await? {
+        return Ok(true);
+    }
+    let gaps = missing(store, source, range, &known).await?;
+    Ok(!gaps.is_empty() && first_to_read(&gaps, bounds, start).is_none())
+}
+
+/// Whether raw lacks nothing of a range but what is known to be lost, and has no more accepted records there than were read;
 /// one question, so that both are of the same moment.
 async fn had_all(
     store: &Store,
     source: Source,
-    book: &Book,
-    (before_ms, start): (i64, u64),
+    range: Range<u64>,
     known: &[Range<u64>],
     read: Read,
-) -> Result<bool, store::Error> {
-    let range = window_start(store, source, book, before_ms).await?..start;
+) -> Result<bool, StoreError> {
+    let is_known: Vec<_> = known.iter().map(|r| format!("(offset >= {} AND offset < {})", r.start, r.end)).collect();
+    let is_known = if is_known.is_empty() { "false".to_owned() } else { is_known.join(" OR ") };
     let sql = format!(
-        "SELECT count(), countIf(outcome = {} AND appended_at >= fromUnixTimestamp64Milli({})) FROM {{cells}}.raw FINAL \
-         WHERE log = ? AND epoch = ? AND p = ? AND offset >= ? AND offset < ?",
+        "SELECT countIf(NOT ({is_known})), countIf(outcome = {} AND appended_at >= fromUnixTimestamp64Milli({})) \
+         FROM {{cells}}.raw FINAL WHERE log = ? AND epoch = ? AND p = ? AND offset >= ? AND offset < ?",
         Outcome::Accepted.number(),
-        read.from_ms.max(0),
+        read.from_ms,
     );
     let query = store::bound(store, &sql, source).bind(range.start).bind(range.end);
     let found: Vec<(u64, u64)> = store.rows("making sure that all ids were read", query).await?;
@@ -176,11 +189,23 @@ async fn gaps(
     suspect: Option<u64>,
     known: &[Range<u64>],
 ) -> Result<Vec<Range<u64>>, store::Error> {
-    let window = match source.log {
+    let range = rests_on(store, source, book, before_ms, suspect).await?..start;
+    Ok(missing(store, source, range, known).await?)
+}
+
+/// The first record that a decision may rest on after one that was appended at `before_ms`, or the first suspect one.
+async fn rests_on(
+    store: &Store,
+    source: Source,
+    book: &Book,
+    before_ms: i64,
+    suspect: Option<u64>,
+) -> Result<u64, store::Error> {
+    let first = match source.log {
         Log::Events => window_start(store, source, book, before_ms).await?,
         Log::Backfill | Log::Corrections => 0,
     };
-    Ok(missing(store, source, window.min(suspect.unwrap_or(u64::MAX))..start, known).await?)
+    Ok(first.min(suspect.unwrap_or(u64::MAX)))
 }
 
 /// Where the window of ids begins that a record looks back on of which the one before was appended at `before_ms`.
