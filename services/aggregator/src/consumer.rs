@@ -210,6 +210,19 @@ const ASKED: Duration = Duration::from_secs(3);
 /// After so long a question is given up: the client was seen to forget one when its broker went away, in spite of the limit.
 const FORGOTTEN: Duration = Duration::from_secs(5);
 
+async fn twice<E, F>(ask: impl Fn() -> F) -> Result<(u64, u64), E>
+where
+    F: Future<Output = Result<(u64, u64), E>>,
+{
+    let (low, high) = ask().await?;
+    if low == 0 || low < high {
+        return Ok((low, high));
+    }
+    tokio::time::sleep(EMPTY_AGAIN).await;
+    let (again, high) = ask().await?;
+    Ok((low.min(again), high))
+}
+
 /// A log that says that it is empty is asked again after so long.
 const EMPTY_AGAIN: Duration = Duration::from_secs(2);
 
@@ -280,13 +293,7 @@ impl Bounds {
     /// # Errors
     /// As [`Bounds::of`].
     pub async fn ask_twice(self: &Arc<Self>, partition: u16) -> Result<(u64, u64), KafkaError> {
-        let (low, high) = self.ask(partition).await?;
-        if low == 0 || low < high {
-            return Ok((low, high));
-        }
-        tokio::time::sleep(EMPTY_AGAIN).await;
-        let (again, high) = self.ask(partition).await?;
-        Ok((low.min(again), high))
+        twice(|| self.ask(partition)).await
     }
 
     /// Who has the partitions of the log, of the members of a group; `None` while the group is not at rest.
@@ -331,5 +338,34 @@ impl Bounds {
             self.replace(&client)?;
         }
         Err(KafkaError::MetadataFetch(RDKafkaErrorCode::OperationTimedOut))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::collections::VecDeque;
+
+    use super::*;
+
+    /// What is believed of a broker that says this, answer by answer, and how many answers were not needed.
+    async fn believed(answers: &[(u64, u64)]) -> ((u64, u64), usize) {
+        let left = RefCell::new(VecDeque::from(answers.to_vec()));
+        let ask = || std::future::ready(left.borrow_mut().pop_front().ok_or("asked too often"));
+        let believed = twice(ask).await.expect("there is an answer left");
+        (believed, left.into_inner().len())
+    }
+
+    #[tokio::test]
+    async fn a_log_that_had_something_is_empty_only_if_it_says_so_twice() {
+        let (dying, emptied, full, new) = tokio::join!(
+            believed(&[(9, 9), (3, 9)]),
+            believed(&[(9, 9), (9, 10)]),
+            believed(&[(3, 9), (9, 9)]),
+            believed(&[(0, 0), (0, 1)]),
+        );
+        assert_eq!(dying, ((3, 9), 0));
+        assert_eq!(emptied, ((9, 10), 0));
+        assert_eq!((full, new), (((3, 9), 1), ((0, 0), 1)), "these are asked once");
     }
 }
