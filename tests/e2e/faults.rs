@@ -30,7 +30,14 @@ const TOPICS: [&str; 2] = ["overview", "service:hmrc-stamp-duty-reserve-tax"];
 fn kafka_away(shared: &Shared) {
     let mut servers = shared.own("kafka_away");
     let stack = Stack::on(Address::of(&mut servers), shared, "kafka_away");
-    stack.provision();
+    // A broker that does not answer for longer than a question waits.
+    servers.kafka().child().expect("our own broker").pause();
+    std::thread::scope(|scope| {
+        let provisioned = scope.spawn(|| stack.provision());
+        std::thread::sleep(Duration::from_secs(12));
+        servers.kafka().child().expect("our own broker").resume();
+        provisioned.join().expect("it was asked again");
+    });
     let (collector, aggregator, gateway) = (stack.collector(), stack.aggregator(1), stack.gateway());
     let pids = [collector.pid(), aggregator.pid(), gateway.pid()];
     let senders = Senders::new(&stack, collector.grpc());

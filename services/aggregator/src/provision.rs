@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use domain::rules::Rules;
@@ -11,7 +11,7 @@ use domain::source::{Log, Source};
 use runtime::clickhouse::Store;
 use runtime::topics::{Admin, Topic};
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::consumer::Bounds;
 use crate::{schema, store};
 
@@ -91,7 +91,7 @@ async fn topics(config: &Config, rules: &Rules, dry_run: bool) -> anyhow::Result
     for topic in &topics {
         if dry_run {
             lines.extend(admin.differences(topic).await?);
-        } else if admin.create(topic, config.provision.replication, config.provision.min_in_sync).await? {
+        } else if created(&admin, topic, &config.provision).await? {
             lines.push(format!("topic {} created with {} partitions", topic.name, topic.partitions));
         }
     }
@@ -100,6 +100,22 @@ async fn topics(config: &Config, rules: &Rules, dry_run: bool) -> anyhow::Result
         settled(&admin, &topics, is_new).await?;
     }
     Ok(lines)
+}
+
+/// A broker that is busy, as in the middle of its start, is asked again for this long.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+async fn created(admin: &Admin, topic: &Topic, config: &config::Provision) -> anyhow::Result<bool> {
+    let began = Instant::now();
+    loop {
+        match admin.create(topic, config.replication, config.min_in_sync).await {
+            Err(error) if error.is_retryable() && began.elapsed() < PATIENCE => {
+                tracing::warn!(topic = topic.name, ?error, "no answer; asking again");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            answer => return Ok(answer?),
+        }
+    }
 }
 
 /// A topic that was just created takes a moment to be seen everywhere, where brokers are busy many.

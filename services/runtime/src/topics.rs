@@ -135,6 +135,12 @@ impl Error {
     }
 }
 
+/// Whether a broker was busy or away.
+const fn has_no_answer(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode::{BrokerTransportFailure, NotController, OperationTimedOut, RequestTimedOut};
+    matches!(code, BrokerTransportFailure | NotController | OperationTimedOut | RequestTimedOut)
+}
+
 /// Knows the topics of a cluster.
 pub struct Admin {
     client: AdminClient<DefaultClientContext>,
@@ -190,7 +196,7 @@ impl Admin {
         if differences.is_empty() { Ok(()) } else { Err(Error::Different(differences)) }
     }
 
-    /// Creates a topic that is missing; says whether it was.
+    /// Creates a topic that is missing; says whether it was. A call that had no answer may be made again.
     ///
     /// # Errors
     /// Brokers that do not answer or refuse.
@@ -204,9 +210,14 @@ impl Admin {
         for (key, value) in &topic.settings {
             new = new.set(key, value);
         }
-        let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
+        let options = AdminOptions::new().operation_timeout(Some(PATIENCE)).request_timeout(Some(PATIENCE));
         for answer in self.client.create_topics([&new], &options).await.map_err(Error::Kafka)? {
-            answer.map_err(|(topic, code)| Error::Create { topic, reason: code.to_string() })?;
+            match answer {
+                // Ours, of a call that had no answer: it is not seen everywhere yet.
+                Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+                Err((_, code)) if has_no_answer(code) => return Err(Error::Kafka(KafkaError::AdminOp(code))),
+                Err((topic, code)) => return Err(Error::Create { topic, reason: code.to_string() }),
+            }
         }
         Ok(true)
     }
