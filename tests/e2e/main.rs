@@ -41,10 +41,10 @@ fn main() -> ExitCode {
     arguments.test_threads.get_or_insert(3);
     tests::until::let_the_day_end();
     let shared = Arc::new(Shared::new(&suite::folder()));
-    let skipped = suite::Skipped::default();
-    let trials = suite::all().into_iter().map(|test| test.trial(&shared, &skipped)).collect();
+    let report = suite::Report::default();
+    let trials = suite::all().into_iter().map(|test| test.trial(&shared, &report)).collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     shared.close(conclusion.has_failed() || std::env::var_os("E2E_KEEP_LOGS").is_some());
-    skipped.report();
+    report.print();
     conclusion.exit_code()
 }

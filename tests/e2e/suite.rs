@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 use tests::shared::Shared;
@@ -17,17 +17,36 @@ pub(crate) struct Test {
 /// What a machine may lack: why the test must be skipped, if so.
 pub(crate) type Need = fn() -> Option<String>;
 
-/// The tests that were skipped and why.
+/// What is told when all tests are over.
 #[derive(Clone, Default)]
-pub(crate) struct Skipped(Arc<Mutex<Vec<String>>>);
+pub(crate) struct Report(Arc<Mutex<Told>>);
 
-impl Skipped {
-    /// The final line: how many, and each with its reason.
-    pub(crate) fn report(&self) {
-        let skipped = self.0.lock().expect("nobody panics while holding it");
-        if !skipped.is_empty() {
-            eprintln!("{} end-to-end tests SKIPPED:\n{}", skipped.len(), skipped.join("\n"));
-        }
+#[derive(Default)]
+struct Told {
+    /// The tests that were skipped and why.
+    skipped: Vec<String>,
+    /// How long each of the others took.
+    took: Vec<(Duration, &'static str)>,
+}
+
+/// So many of the longest tests are named.
+const LONGEST: usize = 8;
+
+impl Report {
+    fn tell(&self, tell: impl FnOnce(&mut Told)) {
+        tell(&mut self.0.lock().expect("nobody panics while holding it"));
+    }
+
+    /// The final lines: the tests that took longest, and those that were skipped, each with its reason.
+    pub(crate) fn print(&self) {
+        self.tell(|told| {
+            told.took.sort_unstable();
+            let longest = told.took.iter().rev().take(LONGEST);
+            longest.for_each(|(took, name)| eprintln!("{:6.1} s {name}", took.as_secs_f64()));
+            if !told.skipped.is_empty() {
+                eprintln!("{} end-to-end tests SKIPPED:\n{}", told.skipped.len(), told.skipped.join("\n"));
+            }
+        });
     }
 }
 
@@ -43,15 +62,18 @@ impl Test {
     }
 
     /// For the runner.
-    pub(crate) fn trial(self, shared: &Arc<Shared>, skipped: &Skipped) -> Trial {
+    pub(crate) fn trial(self, shared: &Arc<Shared>, report: &Report) -> Trial {
         let (shared, lacks) = (Arc::clone(shared), (self.needs)());
         if let Some(why) = &lacks {
             let line = format!("SKIPPED {}: {why}", self.name);
             eprintln!("{line}");
-            skipped.0.lock().expect("nobody panics while holding it").push(line);
+            report.tell(|told| told.skipped.push(line));
         }
+        let report = report.clone();
         let run = move || {
+            let began = Instant::now();
             (self.run)(&shared);
+            report.tell(|told| told.took.push((began.elapsed(), self.name)));
             Ok(())
         };
         Trial::test(self.name, run).with_ignored_flag(lacks.is_some())
