@@ -300,6 +300,11 @@ fn copy(
     (told, mut starts, named): (&AtomicU32, usize, &SyncSender<()>),
     lines: &SyncSender<String>,
 ) {
+    // The log is for reading afterwards and the lines are for who asks: neither may stop the child from running.
+    let mut keep = |line: String| {
+        drop(log.write_all(format!("{line}\n").as_bytes()));
+        drop(lines.try_send(line));
+    };
     let mut begun = String::new();
     for line in BufReader::new(out).split(b'\n').map_while(Result::ok) {
         let line = String::from_utf8_lossy(&line);
@@ -312,11 +317,10 @@ fn copy(
             let _ = named.try_send(());
             continue;
         }
-        let line = std::mem::take(&mut begun) + &line;
-        // The log is for reading afterwards and the lines are for who asks: neither may stop the
-        // child from running.
-        drop(log.write_all(format!("{line}\n").as_bytes()));
-        drop(lines.try_send(line));
+        keep(std::mem::take(&mut begun) + &line);
+    }
+    if !begun.is_empty() {
+        keep(begun);
     }
 }
 
@@ -337,19 +341,33 @@ fn words(status: ExitStatus) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_guard_may_speak_in_the_middle_of_a_line() {
+    fn guard_says(pid: u32) -> String {
+        format!("{}{{\"guard\":{{\"pid\":{pid}}}}}\n", guard::MARK)
+    }
+
+    /// The pid and the lines of a child of which so many starts are expected.
+    fn copied(said: &str, starts: usize) -> (u32, Vec<String>) {
         let log = tempfile::NamedTempFile::new().unwrap();
-        let said = "first\nsec\u{1e}{\"guard\":{\"pid\":7}}\nond\n\u{1e}{\"guard\":{\"pid\":8}}\nlast";
         let (named, is_named) = sync_channel(1);
         let (sender, lines) = sync_channel(9);
         let pid = AtomicU32::new(0);
-        copy(said.as_bytes(), log.reopen().unwrap(), (&pid, 1, &named), &sender);
+        copy(said.as_bytes(), log.reopen().unwrap(), (&pid, starts, &named), &sender);
         drop(sender);
-        assert_eq!((pid.into_inner(), is_named.try_recv()), (7, Ok(())));
+        assert_eq!(is_named.try_recv(), Ok(()));
         let lines: Vec<String> = lines.iter().collect();
-        // The second one is no start that was asked for: the child's own words.
-        assert_eq!(lines, ["first", "second", "\u{1e}{\"guard\":{\"pid\":8}}", "last"]);
         assert_eq!(fs::read_to_string(log.path()).unwrap(), lines.join("\n") + "\n");
+        (pid.into_inner(), lines)
+    }
+
+    #[test]
+    fn the_guard_may_speak_in_the_middle_of_a_line() {
+        let said = format!("first\nsec{}ond\nlast{}", guard_says(7), guard_says(8));
+        assert_eq!(copied(&said, 2), (8, ["first", "second", "last"].map(str::to_owned).to_vec()));
+    }
+
+    #[test]
+    fn what_looks_like_the_guard_is_the_childs_when_no_start_is_expected() {
+        let said = format!("{}{}", guard_says(7), guard_says(8));
+        assert_eq!(copied(&said, 1), (7, vec![guard_says(8).trim_end().to_owned()]));
     }
 }

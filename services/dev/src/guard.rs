@@ -7,7 +7,8 @@
 //!
 //! Protocol: on standard output [`MARK`] is followed by `{"guard":{"pid":N}}` and the end of the line, N being the child's,
 //! at the latest after what the child prints at once, and again for each further start; all else there is the child's, which
-//! may have begun a line and ends it afterwards. Each line on standard input is a signal for the child's group: `TERM`, `KILL`, `STOP` or `CONT`.
+//! may have begun a line and ends it afterwards. Each line on standard input is a signal for the child's group: `TERM`,
+//! `KILL`, `STOP` or `CONT`.
 
 use std::{
     io::Write as _,
