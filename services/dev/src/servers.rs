@@ -138,9 +138,10 @@ impl Servers {
     /// When something cannot be fetched or started.
     pub fn start(dir: &Path, options: &Options) -> Result<Self> {
         let cache = Cache::open()?;
+        let ports = Ports::of(options)?;
         thread::scope(|scope| {
-            let kafka = scope.spawn(|| start_kafka(&cache, dir, options));
-            let clickhouse = start_clickhouse(&cache, dir, options);
+            let kafka = scope.spawn(|| start_kafka(&cache, dir, options, &ports));
+            let clickhouse = start_clickhouse(&cache, dir, options, &ports);
             let kafka = kafka.join().expect("starting Kafka does not panic");
             Ok(Self { kafka: kafka?, clickhouse: clickhouse? })
         })
@@ -200,20 +201,46 @@ impl Servers {
     }
 }
 
-/// `first`, `first + 1`, …, or free ones.
-fn row(first: Option<u16>, count: usize, taken: &[u16]) -> Result<Vec<u16>> {
-    first.map_or_else(|| ports::free_but(count, taken), |first| Ok((first..).take(count).collect()))
+/// Of the servers that are started, one for each broker and shard. They are chosen before any of them listens: a port that
+/// is free now may be meant for another.
+struct Ports {
+    client: Vec<u16>,
+    controller: Vec<u16>,
+    http: Vec<u16>,
+    tcp: Vec<u16>,
 }
 
-fn start_kafka(cache: &Cache, dir: &Path, options: &Options) -> Result<Vec<Kafka>> {
+impl Ports {
+    fn of(options: &Options) -> Result<Self> {
+        let (brokers, shards) = if options.cluster { (BROKERS, SHARDS) } else { (1, 1) };
+        let wanted = |first: Option<u16>, count: usize| first.into_iter().flat_map(move |first| (first..).take(count));
+        let mut taken = options.taken_ports.clone();
+        taken.extend(wanted(options.kafka_port, brokers).chain(wanted(options.clickhouse_port, shards)));
+        let mut row = |first: Option<u16>, count: usize| {
+            let ports = match first {
+                Some(_) => wanted(first, count).collect(),
+                None => ports::free_but(count, &taken)?,
+            };
+            taken.extend(&ports);
+            Ok(ports)
+        };
+        Ok(Self {
+            client: row(options.kafka_port, brokers)?,
+            controller: row(None, brokers)?,
+            http: row(options.clickhouse_port, shards)?,
+            tcp: row(None, shards)?,
+        })
+    }
+}
+
+fn start_kafka(cache: &Cache, dir: &Path, options: &Options, ports: &Ports) -> Result<Vec<Kafka>> {
     match &options.kafka {
         None => Ok(Vec::new()),
         Some(Server::External { address, .. }) => Ok(vec![Kafka::external(address)]),
         Some(Server::Own) => {
             let installation = fetch::kafka(cache)?;
-            let count = if options.cluster { BROKERS } else { 1 };
-            let client = row(options.kafka_port, count, &options.taken_ports)?;
-            let controller = ports::free_but(count, &[&client[..], &options.taken_ports].concat())?;
+            let Ports { client, controller, .. } = ports;
+            let count = client.len();
             let all = <[u16; BROKERS]>::try_from(controller.as_slice()).ok();
             // None is let in before most of them are there.
             thread::scope(|scope| {
@@ -234,7 +261,7 @@ fn start_kafka(cache: &Cache, dir: &Path, options: &Options) -> Result<Vec<Kafka
     }
 }
 
-fn start_clickhouse(cache: &Cache, dir: &Path, options: &Options) -> Result<Vec<ClickHouse>> {
+fn start_clickhouse(cache: &Cache, dir: &Path, options: &Options, ports: &Ports) -> Result<Vec<ClickHouse>> {
     match &options.clickhouse {
         None => Ok(Vec::new()),
         Some(Server::External { address, login }) => {
@@ -246,9 +273,8 @@ fn start_clickhouse(cache: &Cache, dir: &Path, options: &Options) -> Result<Vec<
                 Some(binary) => Program::Binary(binary),
                 None => Program::Library(fetch::clickhouse(cache)?),
             };
-            let count = if options.cluster { SHARDS } else { 1 };
-            let http = row(options.clickhouse_port, count, &options.taken_ports)?;
-            let tcp = ports::free_but(count, &[&http[..], &options.taken_ports].concat())?;
+            let Ports { http, tcp, .. } = ports;
+            let count = http.len();
             let folders: Vec<PathBuf> = (0..count).map(|n| folder(dir, "clickhouse", n, count)).collect();
             if options.cluster {
                 join(&folders.iter().cloned().zip(tcp.iter().copied()).collect::<Vec<_>>())?;
@@ -270,4 +296,24 @@ fn start_clickhouse(cache: &Cache, dir: &Path, options: &Options) -> Result<Vec<
 /// `name` of the only one, `name-1` and so on of several.
 fn folder(dir: &Path, name: &str, n: usize, count: usize) -> PathBuf {
     if count == 1 { dir.join(name) } else { dir.join(format!("{name}-{}", n + 1)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_port_is_meant_for_two_servers() {
+        // So few are left that a choice that does not know of the others soon takes the same.
+        let taken_ports: Vec<u16> = (20_000..30_000).filter(|port| port % 10 != 0).collect();
+        let options = Options { taken_ports, clickhouse_port: Some(25_000), ..Options::cluster() };
+        for _ in 0..100 {
+            let Ports { client, controller, http, tcp } = Ports::of(&options).unwrap();
+            assert_eq!(http, [25_000, 25_001]);
+            let all: BTreeSet<u16> = [client, controller, http, tcp].concat().into_iter().collect();
+            assert_eq!(all.len(), 2 * (BROKERS + SHARDS));
+        }
+    }
 }
