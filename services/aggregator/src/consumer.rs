@@ -210,6 +210,10 @@ const ASKED: Duration = Duration::from_secs(3);
 /// After so long a question is given up: the client was seen to forget one when its broker went away, in spite of the limit.
 const FORGOTTEN: Duration = Duration::from_secs(5);
 
+/// A log that says that it is empty is asked again after so long.
+const EMPTY_AGAIN: Duration = Duration::from_secs(2);
+
+/// The bounds that are to be believed: [`Bounds::ask_twice`], whoever is asked.
 async fn twice<E, F>(ask: impl Fn() -> F) -> Result<(u64, u64), E>
 where
     F: Future<Output = Result<(u64, u64), E>>,
@@ -222,9 +226,6 @@ where
     let (again, high) = ask().await?;
     Ok((low.min(again), high))
 }
-
-/// A log that says that it is empty is asked again after so long.
-const EMPTY_AGAIN: Duration = Duration::from_secs(2);
 
 impl Bounds {
     /// Connects.
